@@ -1,0 +1,29 @@
+/* Whole files, written so that a reader sees the old one or the new one, never a part. */
+#ifndef CF_BASE_FILE_H
+#define CF_BASE_FILE_H
+
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+/* Reads at most `bytes_max` bytes, appended to `out`; CF_E_TOO_LARGE beyond that, CF_E_NOT_FOUND, CF_E_IO. "-" is not special. */
+enum cf_err cf_file_read(const char *path, size_t bytes_max, struct cf_buf *out, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* As cf_file_read, from an open descriptor until its end; `name` is for the sentence. Does not close it. */
+enum cf_err cf_file_read_fd(int fd, const char *name, size_t bytes_max, struct cf_buf *out,
+                            struct cf_detail *detail) CF_MUST_CHECK;
+
+/* Writes to a temporary name in the same folder, syncs, renames, syncs the folder. */
+enum cf_err cf_file_publish(const char *path, struct cf_bytes content, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* The last two steps of cf_file_publish for somebody who wrote `temporary` (same folder) by themselves and synced it. */
+enum cf_err cf_file_rename_synced(const char *temporary, const char *path, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* mkdir -p, mode 0755 less the umask. */
+enum cf_err cf_file_make_dirs(const char *path, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* Bytes free for us on the file system that holds `path`. */
+enum cf_err cf_file_disk_free(const char *path, uint64_t *bytes, struct cf_detail *detail) CF_MUST_CHECK;
+
+#endif

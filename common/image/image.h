@@ -1,0 +1,49 @@
+/* From the bytes of a picture to the 64x64 thumbnail that everything else is computed from.
+ *
+ * Bytes are untrusted: every limit is checked before anything is allocated for the picture, and each refusal has its own
+ * error. jpeglib.h is used by decode_jpeg.c and thumb.c only. Pure functions, any thread, no state kept. */
+#ifndef CF_IMAGE_IMAGE_H
+#define CF_IMAGE_IMAGE_H
+
+#include "common/base/album.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+enum { CF_THUMB_SIDE = 64, CF_THUMB_RGB_BYTES = 64 * 64 * 3, CF_THUMB_QUALITY = 90, CF_THUMB_JPEG_BYTES_MAX = 32 * 1024 };
+
+struct cf_image_limits {
+    size_t bytes_max;
+    uint32_t side_max;
+    uint64_t pixels_max;
+    uint32_t scans_max;       /* progressive JPEG */
+    size_t memory_bytes_max;  /* of one decode */
+};
+
+/* 8-bit interleaved RGB, row-major, width * height * 3 bytes, owned. */
+struct cf_image {
+    uint32_t width, height;
+    uint8_t *rgb;
+    bool partial;        /* truncated or corrupt: what decoded is there */
+    char warning[128];   /* the decoder's own word, or empty */
+    uint32_t source_width, source_height; /* as the file says; the pixels may be a scaled decode of it */
+};
+
+void cf_image_fini(struct cf_image *image);
+
+/* JPEG (baseline, progressive, grey, CMYK, YCCK) and PNM (P1-P6), told apart by their first bytes. `scaled`: a JPEG may be decoded at a
+ * fraction of its size as long as both sides stay at least twice CF_THUMB_SIDE.
+ * CF_E_NOT_AN_IMAGE, CF_E_NO_PIXELS, CF_E_TOO_LARGE, CF_E_UNSUPPORTED, CF_E_NO_MEMORY. */
+enum cf_err cf_image_decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
+                            struct cf_image *image, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* Area filter (box average with exact fractional weights), aspect not kept: any size to any size, `dst` holds
+ * dst_width * dst_height * 3 bytes. */
+enum cf_err cf_image_resize(const uint8_t *src, uint32_t src_width, uint32_t src_height, uint8_t *dst, uint32_t dst_width,
+                            uint32_t dst_height, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* The thumbnail: resized to 64x64, JPEG of CF_THUMB_QUALITY, 4:4:4, integer DCT, appended to `jpeg`. */
+enum cf_err cf_thumb_encode(const uint8_t rgb[CF_THUMB_RGB_BYTES], struct cf_buf *jpeg, struct cf_detail *detail) CF_MUST_CHECK;
+/* The pixels as they decode again: the input of every space. CF_E_CORRUPT for anything that cf_thumb_encode did not make. */
+enum cf_err cf_thumb_decode(struct cf_bytes jpeg, uint8_t rgb[CF_THUMB_RGB_BYTES], struct cf_detail *detail) CF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,408 @@
+/* The messages of PROTOCOL.md as C structs: encode and checked decode. Knows nothing of sockets.
+ *
+ * A message is one msgpack map: "v" (protocol version), "kind", "id" (chosen by the asking side, echoed in the reply)
+ * and the fields of its kind. `struct cf_msg` holds any of them. Spans borrow from the input, arrays from the arena.
+ * Pure: any thread. */
+#ifndef CF_PROTO_MSG_H
+#define CF_PROTO_MSG_H
+
+#include "common/base/album.h"
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+#define CF_PROTOCOL_VERSION 1
+
+enum cf_limit {
+    CF_BATCH_MAX = 1024,          /* entries of one push, remove, states, lease, done, failed */
+    CF_META_MAX = 32,             /* pairs of an album */
+    CF_META_KEY_BYTES_MAX = 64,
+    CF_META_VALUE_BYTES_MAX = 1024,
+    CF_TEXT_BYTES_MAX = 320,      /* details, warnings, names */
+    CF_PATH_BYTES_MAX = 4096,
+    CF_SPACE_BYTES_MAX = 32,
+    CF_DIM_MAX = 4096,
+    CF_K_MAX = 10000,
+    CF_PRIORITY_MAX = 9,          /* 0 is the most urgent; 5 is the default */
+    CF_PRIORITY_DEFAULT = 5,
+};
+
+/* X(constant, wire kind, struct name): requests and replies of clients, then of workers, then events. */
+#define CF_KIND_LIST(X)                                                                                                \
+    X(CF_KIND_ERROR, "error", error)                                                                                   \
+    X(CF_KIND_PUSH, "push", push)                                                                                      \
+    X(CF_KIND_PUSH_OK, "push_ok", results)                                                                             \
+    X(CF_KIND_REMOVE, "remove", albums)                                                                                \
+    X(CF_KIND_REMOVE_OK, "remove_ok", results)                                                                         \
+    X(CF_KIND_STATES, "states", albums)                                                                                \
+    X(CF_KIND_STATES_OK, "states_ok", states)                                                                          \
+    X(CF_KIND_QUERY, "query", query)                                                                                   \
+    X(CF_KIND_QUERY_OK, "query_ok", answer)                                                                            \
+    X(CF_KIND_SHOW, "show", show)                                                                                      \
+    X(CF_KIND_SHOW_OK, "show_ok", story)                                                                               \
+    X(CF_KIND_STATUS, "status", empty)                                                                                 \
+    X(CF_KIND_STATUS_OK, "status_ok", status)                                                                          \
+    X(CF_KIND_QUEUE, "queue", queue)                                                                                   \
+    X(CF_KIND_QUEUE_OK, "queue_ok", queue_ok)                                                                          \
+    X(CF_KIND_INDEX, "index", index)                                                                                   \
+    X(CF_KIND_INDEX_OK, "index_ok", indexes)                                                                           \
+    X(CF_KIND_REGISTER, "register", registration)                                                                      \
+    X(CF_KIND_REGISTERED, "registered", registered)                                                                    \
+    X(CF_KIND_UNREGISTERED, "unregistered", empty)                                                                     \
+    X(CF_KIND_READY, "ready", ready)                                                                                   \
+    X(CF_KIND_LEASE, "lease", lease)                                                                                   \
+    X(CF_KIND_DONE, "done", done)                                                                                      \
+    X(CF_KIND_FAILED, "failed", failed)                                                                                \
+    X(CF_KIND_HEARTBEAT, "heartbeat", heartbeat)                                                                       \
+    X(CF_KIND_GOODBYE, "goodbye", empty)                                                                               \
+    X(CF_KIND_GOODBYE_OK, "goodbye_ok", empty)                                                                         \
+    X(CF_KIND_SEARCH, "search", search)                                                                                \
+    X(CF_KIND_SEARCH_DONE, "search_done", search)                                                                      \
+    X(CF_KIND_REMOVED, "removed", removed)                                                                             \
+    X(CF_KIND_PUBLISHED, "published", published)                                                                       \
+    X(CF_KIND_REBUILD, "rebuild", rebuild)                                                                             \
+    X(CF_KIND_EVENT, "event", event)
+
+enum cf_kind {
+#define CF_KIND_ENUM(constant, name, member) constant,
+    CF_KIND_LIST(CF_KIND_ENUM)
+#undef CF_KIND_ENUM
+    CF_KIND_COUNT
+};
+
+enum cf_role { CF_ROLE_DESCRIPTOR, CF_ROLE_INDEXER, CF_ROLE_QUERY, CF_ROLE_COUNT }; /* "descriptor", … on the wire */
+enum cf_push_status { CF_PUSH_ACCEPTED, CF_PUSH_UNCHANGED, CF_PUSH_REFUSED };
+enum cf_action { CF_ACTION_DESCRIBE, CF_ACTION_REMOVE }; /* what a lease asks for */
+enum cf_queue_op { CF_QUEUE_LIST, CF_QUEUE_PEEK, CF_QUEUE_RETRY, CF_QUEUE_PURGE, CF_QUEUE_PAUSE, CF_QUEUE_RESUME };
+enum cf_index_op { CF_INDEX_STATUS, CF_INDEX_REBUILD };
+
+struct cf_empty {
+    char unused;
+};
+
+/* error: the whole request failed. `error` is a wire name of err.h. */
+struct cf_error {
+    struct cf_str error, detail;
+};
+
+/* push. The cover is `bytes`, or `file`: an absolute path that a descriptor worker can read below a configured root. */
+struct cf_push_item {
+    struct cf_str album;
+    struct cf_bytes bytes;
+    struct cf_str file;
+    struct cf_bytes sha256; /* of the picture's bytes, 32 */
+    struct cf_pair *meta;
+    size_t meta_count;
+    uint64_t priority; /* 0 urgent … 9; absent is 5: decode sets CF_PRIORITY_DEFAULT */
+    uint64_t delay_ms;
+};
+struct cf_push {
+    struct cf_push_item *items;
+    size_t item_count;
+};
+
+/* push_ok, remove_ok: one result an entry, in the order asked. */
+struct cf_result {
+    int status; /* enum cf_push_status: "accepted", "unchanged", "refused" */
+    struct cf_version version;
+    struct cf_str error, detail; /* when refused */
+};
+struct cf_results {
+    struct cf_result *results;
+    size_t result_count;
+};
+
+struct cf_albums {
+    struct cf_str *albums;
+    size_t album_count;
+};
+
+/* states_ok: where each album stands, in the order asked. */
+struct cf_album_state {
+    int state; /* enum cf_state */
+    struct cf_version version;
+    struct cf_str error; /* of a dead one */
+};
+struct cf_states {
+    struct cf_album_state *states;
+    size_t state_count;
+};
+
+/* query: a batch of targets in one space. Exactly one of album, image, vector is set a target. */
+struct cf_target {
+    struct cf_str album;
+    struct cf_bytes image;
+    struct cf_bytes vector; /* float32, little-endian, dim * 4 bytes */
+};
+struct cf_query {
+    struct cf_str space;
+    uint64_t k;
+    double recall;        /* 0 means the fleet's default */
+    uint64_t deadline_ms; /* 0 means the fleet's default */
+    bool exact;
+    bool include_self;
+    struct cf_target *targets;
+    size_t target_count;
+};
+
+struct cf_neighbor {
+    struct cf_str album;
+    double distance;
+    struct cf_str title, artist; /* empty when not known */
+};
+struct cf_answer_result {
+    struct cf_str error, detail; /* set when this target failed */
+    struct cf_neighbor *neighbors;
+    size_t neighbor_count;
+};
+struct cf_answer {
+    struct cf_str space;
+    uint64_t generation; /* 0: nothing indexed yet, all was searched in the tail */
+    bool exact;
+    uint64_t stale_ms;
+    struct cf_answer_result *results;
+    size_t result_count;
+};
+
+struct cf_show {
+    struct cf_str album;
+};
+struct cf_story_space {
+    struct cf_str space;
+    uint64_t generation; /* 0: not in an index yet */
+};
+struct cf_story {
+    struct cf_str album;
+    int state;
+    struct cf_version version;
+    uint64_t attempts, priority;
+    struct cf_str worker, shard; /* who described it or holds the lease, where it rests */
+    uint64_t log_seq;
+    bool constant, partial;
+    struct cf_str *warnings;
+    size_t warning_count;
+    struct cf_str error, detail;
+    struct cf_str source; /* "bytes" or the path */
+    struct cf_bytes sha256;
+    uint64_t pushed_ms, settled_ms, due_ms; /* wall clock; 0 unknown */
+    struct cf_pair *meta;
+    size_t meta_count;
+    struct cf_story_space *spaces;
+    size_t space_count;
+};
+
+struct cf_worker_status {
+    struct cf_str name;
+    int role;
+    uint64_t pid, credit, leased, done, failed;
+    double rate; /* done (queries for a query worker) a second, last ten seconds */
+    uint64_t age_ms, silent_ms;
+};
+struct cf_index_status {
+    struct cf_str space;
+    uint64_t generation, count, build_ms, published_ms; /* published_ms: wall clock */
+    uint64_t tail; /* described, not in it yet */
+};
+struct cf_status {
+    uint64_t queued, delayed, leased, described, indexed, dead, removed; /* albums, disjoint */
+    uint64_t oldest_ms; /* age of the oldest queued job */
+    uint64_t queue_bytes, queue_jobs_max;
+    bool paused;
+    struct cf_str refusing; /* why pushes are refused now ("disk_full"), or empty */
+    struct cf_worker_status *workers;
+    size_t worker_count;
+    struct cf_index_status *indexes;
+    size_t index_count;
+    uint64_t pushes_accepted, pushes_unchanged, pushes_refused; /* since start */
+    uint64_t queries_answered, queries_failed, queries_late, queries_resent, queries_waiting;
+    uint64_t epoch, uptime_ms, disk_free_bytes;
+    struct cf_str version; /* of the program */
+    struct cf_str *roots;  /* folders that may be pushed from by path */
+    size_t root_count;
+};
+
+struct cf_queue {
+    int op;    /* enum cf_queue_op */
+    int state; /* list, retry, purge: enum cf_state, none is every state (list: queued, delayed, leased, dead) */
+    struct cf_str *albums; /* peek, retry, purge: these only; none is every one of that state */
+    size_t album_count;
+    uint64_t limit;     /* list: at most so many, 0 is 100 */
+    uint64_t after_seq; /* list: continue behind this one */
+};
+struct cf_queue_job {
+    struct cf_str album;
+    struct cf_version version;
+    int state;
+    uint64_t priority, attempts, due_ms, pushed_ms, bytes;
+    int action;
+    struct cf_str worker, error, detail;
+};
+struct cf_queue_ok {
+    struct cf_queue_job *jobs;
+    size_t job_count;
+    uint64_t count; /* jobs retried or purged; for list and peek the number of all that match */
+};
+
+struct cf_index {
+    int op; /* enum cf_index_op */
+    struct cf_str space; /* empty is every space */
+};
+struct cf_indexes {
+    struct cf_index_status *indexes;
+    size_t index_count;
+};
+
+/* ---- workers ---- */
+
+struct cf_registration {
+    int role; /* enum cf_role */
+    struct cf_str name; /* the slot, "descriptor-0": a newer registration of the same name evicts the older */
+    uint64_t pid;
+    struct cf_str host, version;
+};
+struct cf_registered {
+    uint64_t session; /* of this registration */
+    uint64_t heartbeat_ms, heartbeat_timeout_ms, lease_ms;
+};
+struct cf_ready {
+    uint64_t credit; /* the most jobs that this worker will hold at a time; 0 stops leasing */
+};
+
+struct cf_job {
+    struct cf_version version;
+    struct cf_str album;
+    int action; /* enum cf_action */
+    struct cf_bytes bytes;
+    struct cf_str file;
+    struct cf_bytes sha256;
+    struct cf_pair *meta;
+    size_t meta_count;
+    uint64_t attempt; /* 1 for the first */
+};
+struct cf_lease {
+    struct cf_job *jobs;
+    size_t job_count;
+};
+
+struct cf_done_item {
+    struct cf_version version;
+    struct cf_str album;
+    struct cf_str shard;
+    uint64_t log_seq;
+    bool constant, partial;
+    struct cf_str *warnings;
+    size_t warning_count;
+};
+struct cf_done {
+    struct cf_done_item *items;
+    size_t item_count;
+};
+
+struct cf_failed_item {
+    struct cf_version version;
+    struct cf_str album;
+    struct cf_str error, detail;
+    bool permanent; /* dead-letter at once */
+    bool counted;   /* the cover's own fault: an attempt; otherwise it is handed back free of charge */
+};
+struct cf_failed {
+    struct cf_failed_item *items;
+    size_t item_count;
+};
+
+/* heartbeat, both ways. From a query worker: what it serves. */
+struct cf_heartbeat {
+    struct cf_index_status *indexes;
+    size_t index_count;
+};
+
+/* search, search_done: frame 0 of two; frame 1 is the client's query, or the whole reply to it, passed through as is. */
+struct cf_search {
+    uint64_t deadline_ms; /* what is left of it */
+    struct cf_str error;  /* search_done: set when frame 1 is an error reply, for the counters */
+};
+
+struct cf_removed_item {
+    struct cf_str album;
+    struct cf_version version;
+};
+struct cf_removed {
+    struct cf_removed_item *items;
+    size_t item_count;
+};
+
+struct cf_watermark {
+    struct cf_str shard;
+    uint64_t log_seq; /* everything up to and including this is in the index */
+};
+struct cf_published {
+    struct cf_str space;
+    uint64_t generation, count, build_ms, published_ms;
+    struct cf_watermark *watermarks;
+    size_t watermark_count;
+};
+
+struct cf_rebuild {
+    struct cf_str space; /* empty is every space */
+};
+
+/* On the PUB socket: frame 0 is the event's name, frame 1 this message.
+ * stored | published | dead | removed | joined | left */
+struct cf_event {
+    struct cf_str event;
+    uint64_t at_ms; /* wall clock */
+    struct cf_str album;
+    struct cf_version version;
+    struct cf_str worker, error, space;
+    uint64_t generation;
+};
+
+struct cf_msg {
+    enum cf_kind kind;
+    uint64_t id;
+    union {
+        struct cf_error error;
+        struct cf_push push;
+        struct cf_results results;
+        struct cf_albums albums;
+        struct cf_states states;
+        struct cf_query query;
+        struct cf_answer answer;
+        struct cf_show show;
+        struct cf_story story;
+        struct cf_empty empty;
+        struct cf_status status;
+        struct cf_queue queue;
+        struct cf_queue_ok queue_ok;
+        struct cf_index index;
+        struct cf_indexes indexes;
+        struct cf_registration registration;
+        struct cf_registered registered;
+        struct cf_ready ready;
+        struct cf_lease lease;
+        struct cf_done done;
+        struct cf_failed failed;
+        struct cf_heartbeat heartbeat;
+        struct cf_search search;
+        struct cf_removed removed;
+        struct cf_published published;
+        struct cf_rebuild rebuild;
+        struct cf_event event;
+    };
+};
+
+const char *cf_kind_name(enum cf_kind kind);
+const char *cf_role_name(enum cf_role role);
+
+/* Appends the message to `out` (cleared first). CF_E_INVALID when a field breaks its range, CF_E_NO_MEMORY. */
+enum cf_err cf_msg_encode(const struct cf_msg *msg, struct cf_buf *out, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* Checked decode. CF_E_INVALID (truncated, malformed, field missing or out of range), CF_E_BAD_VERSION, CF_E_UNKNOWN_KIND.
+ * When the envelope could be read, `msg->id` is set even on failure, so that the error reply finds its asker; otherwise 0. */
+enum cf_err cf_msg_decode(struct cf_bytes bytes, struct cf_arena *arena, struct cf_msg *msg,
+                          struct cf_detail *detail) CF_MUST_CHECK;
+
+/* An error message for `id`, its error name taken from `err`. */
+struct cf_msg cf_msg_error(uint64_t id, enum cf_err err, const struct cf_detail *detail);
+
+#endif

@@ -1,0 +1,33 @@
+/* The decoding child: untrusted pictures are decoded in a process of their own, so that a picture that crashes, stalls or
+ * bloats its decoder costs that picture and nothing else.
+ *
+ * cf_decoder_new forks a keeper before any thread or ZeroMQ context exists; the keeper forks the decoder and forks it
+ * again whenever it died. Pictures go in and thumbnails come out through shared memory. The decoder runs under resource
+ * limits (address space, CPU, no files) and a seccomp filter (no open, no socket, no exec). One thread at a time. */
+#ifndef CF_WORKERS_DECODER_H
+#define CF_WORKERS_DECODER_H
+
+#include "common/base/config.h"
+#include "common/image/image.h"
+
+struct cf_decoder;
+
+struct cf_decoded {
+    uint8_t rgb[CF_THUMB_RGB_BYTES]; /* as the stored thumbnail decodes again */
+    uint8_t jpeg[CF_THUMB_JPEG_BYTES_MAX];
+    size_t jpeg_bytes;
+    uint32_t source_width, source_height;
+    bool partial;
+    char warning[128];
+};
+
+/* Call before any thread is started. */
+enum cf_err cf_decoder_new(const struct cf_config *config, struct cf_decoder **decoder, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_decoder_free(struct cf_decoder *decoder); /* ends keeper and decoder; takes NULL */
+
+/* Blocks at most about image.decode_ms. What cf_image_decode refuses, and CF_E_TIMEOUT, CF_E_DECODER_DIED (with the signal
+ * in the sentence). After the last two the next call finds a fresh decoder. CF_E_IO when the keeper itself is gone. */
+enum cf_err cf_decoder_decode(struct cf_decoder *decoder, struct cf_bytes file, struct cf_decoded *out,
+                              struct cf_detail *detail) CF_MUST_CHECK;
+
+#endif

@@ -9,14 +9,14 @@
 
 /* libconfuse reports through a callback without an argument: the sentence waits here, one load at a time. */
 static _Thread_local struct cf_detail *parse_detail;
+static _Thread_local const char *parse_path;
 
 static void on_parse_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[200];
     vsnprintf(text, sizeof text, fmt, args);
     if (parse_detail && parse_detail->text[0] == '\0')
-        cf_fail(parse_detail, CF_E_INVALID, "%s:%d: %s", cfg && cfg->filename ? cfg->filename : "configuration",
-                cfg ? cfg->line : 0, text);
+        cf_fail(parse_detail, CF_E_INVALID, "%s:%d: %s", parse_path, cfg ? cfg->line : 0, text);
 }
 
 static int check_range(cfg_t *cfg, cfg_opt_t *option, double low, double high)
@@ -156,6 +156,7 @@ enum cf_err cf_config_load_file(struct cf_config *config, const struct cf_home *
     CF_CONFIG_NUMBERS(VALIDATE)
 #undef VALIDATE
     parse_detail = &own;
+    parse_path = path;
     errno = 0;
     int result = cfg_parse(cfg, path);
     parse_detail = NULL;

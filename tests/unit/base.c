@@ -261,7 +261,7 @@ static void configuration_is_strict(void **state)
         {"brooker { }\n", "brooker"},
         {"query { recall_default = 1.5 }\n", "recall_default"},
         {"descriptor { roots = {\"relative\"} }\n", "relative"},
-        {"broker {\n", "coverfleet.conf"},
+        {"broker = 5\n", "coverfleet.conf:1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct cf_config before = config;

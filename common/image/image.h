@@ -25,19 +25,27 @@ struct cf_image {
     uint8_t *rgb;
     bool partial;        /* truncated or corrupt: what decoded is there */
     char warning[128];   /* the decoder's own word, or empty */
-    uint32_t source_width, source_height; /* as the file says; the pixels may be a scaled decode of it */
+    uint32_t source_width, source_height; /* as the file says, before any turning; the pixels may be a scaled decode of it */
 };
 
 void cf_image_fini(struct cf_image *image);
 
-/* JPEG (baseline, progressive, grey, CMYK, YCCK) and PNM (P1-P6), told apart by their first bytes. `scaled`: a JPEG may be decoded at a
- * fraction of its size as long as both sides stay at least twice CF_THUMB_SIDE.
- * CF_E_NOT_AN_IMAGE, CF_E_NO_PIXELS, CF_E_TOO_LARGE, CF_E_UNSUPPORTED, CF_E_NO_MEMORY. */
+/* JPEG (baseline, progressive, grey, CMYK, YCCK, with Adobe's inverted inks) and PNM (P1-P6), told apart by their first
+ * bytes; other colours become RGB, a JPEG is turned as its Exif orientation says. `scaled`: a JPEG may be decoded at 1/2,
+ * 1/4 or 1/8 of its size as long as both sides stay at least twice CF_THUMB_SIDE.
+ *   CF_E_NOT_AN_IMAGE  empty, foreign, or a damaged header; a PNM with a sample out of range
+ *   CF_E_NO_PIXELS     a side of zero; a JPEG that ends or breaks before its first row of blocks (8 or 16 lines of the first
+ *                      scan) is complete; a PNM that ends before its first pixel. Anything longer is `partial`.
+ *   CF_E_TOO_LARGE     bytes, sides, pixels, scans, scans x pixels over 16 times pixels_max, or memory over the limits
+ *   CF_E_UNSUPPORTED   lossless or 12-bit JPEG and the like
+ *   CF_E_NO_MEMORY */
 enum cf_err cf_image_decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
                             struct cf_image *image, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* Area filter (box average with exact fractional weights), aspect not kept: any size to any size, `dst` holds
- * dst_width * dst_height * 3 bytes. */
+/* Area filter, aspect not kept: any size to any size (sides 1 to 2^24), `dst` holds dst_width * dst_height * 3 bytes.
+ * Target pixel (x, y) is the mean of the source over the rectangle [x, x+1) * src_width / dst_width by
+ * [y, y+1) * src_height / dst_height, source pixels being unit squares of one colour: computed exactly in integers and
+ * rounded to the nearest, halves up. Part of the version of every space. CF_E_INVALID, CF_E_NO_MEMORY. */
 enum cf_err cf_image_resize(const uint8_t *src, uint32_t src_width, uint32_t src_height, uint8_t *dst, uint32_t dst_width,
                             uint32_t dst_height, struct cf_detail *detail) CF_MUST_CHECK;
 

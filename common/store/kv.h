@@ -2,8 +2,9 @@
  *
  * A primary may be written by one thread at a time and read by any; a secondary follows a primary of another process
  * (private folder, cf_kv_catch_up) and may be read by any thread. RocksDB's strings become cf_err and a sentence:
- * a full disk is CF_E_DISK_FULL, a held lock CF_E_LOCKED, damage CF_E_CORRUPT. After a failed write the database refuses
- * further writes until it is opened again. */
+ * a full disk is CF_E_DISK_FULL, a held lock CF_E_LOCKED, damage or another's database CF_E_CORRUPT, nothing there (a
+ * secondary before its primary) CF_E_NOT_FOUND. After a failed write the database refuses further writes, with the same
+ * error, until it is opened again; what that write wrote may then turn out to be there. */
 #ifndef CF_STORE_KV_H
 #define CF_STORE_KV_H
 
@@ -45,6 +46,7 @@ enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from
 bool cf_kv_iter_valid(const struct cf_kv_iter *iter);
 void cf_kv_iter_next(struct cf_kv_iter *iter);
 void cf_kv_iter_seek(struct cf_kv_iter *iter, struct cf_bytes from);
+void cf_kv_iter_seek_last(struct cf_kv_iter *iter); /* the family's last key */
 struct cf_bytes cf_kv_iter_key(const struct cf_kv_iter *iter);   /* borrowed until next */
 struct cf_bytes cf_kv_iter_value(const struct cf_kv_iter *iter); /* borrowed until next */
 enum cf_err cf_kv_iter_error(const struct cf_kv_iter *iter, struct cf_detail *detail) CF_MUST_CHECK;

@@ -1,0 +1,16 @@
+# Real processes in folders of their own; they run one at a time, for they share two cores with each other.
+function(cf_integration name seconds label)
+  add_test(NAME ${name} COMMAND /usr/bin/python3 -B ${CMAKE_SOURCE_DIR}/tests/integration/${ARGN})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} SKIP_RETURN_CODE 77 RUN_SERIAL ON
+    ENVIRONMENT "COVERFLEET_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+endfunction()
+
+cf_integration(samples_end_to_end 300 integration samples_end_to_end.py)
+cf_integration(bad_input 180 integration bad_input.py)
+cf_integration(kills 400 integration kills.py)
+cf_integration(kill_storm_short 240 integration kills.py --storm 12)
+cf_integration(freshness 180 integration freshness.py)
+cf_integration(disk_full 240 integration disk_full.py)
+cf_integration(deploy_scripts 240 integration deploy.py)
+cf_integration(real_covers 600 integration real_covers.py)
+cf_integration(kill_storm 400 long kills.py --storm 60)

@@ -25,7 +25,15 @@ enum cf_limit {
     CF_K_MAX = 10000,
     CF_PRIORITY_MAX = 9,          /* 0 is the most urgent; 5 is the default */
     CF_PRIORITY_DEFAULT = 5,
+    CF_ALBUM_WIRE_BYTES_MAX = 4096, /* of an album id or space that is asked for: longer ones break the message, those over
+                                       255 or not UTF-8 only their own entry (cf_album_check) */
+    CF_TARGETS_MAX = 10000,         /* targets of one query */
+    CF_FLEET_MAX = 4096,            /* workers, shards and indexes of one fleet */
+    CF_CREDIT_MAX = 1000000,
+    CF_NAME_BYTES_MAX = 64,         /* kinds, error names, events, worker names, shards */
 };
+#define CF_DELAY_MS_MAX 31536000000u /* a year */
+#define CF_DEADLINE_MS_MAX 86400000u /* a day */
 
 /* X(constant, wire kind, struct name): requests and replies of clients, then of workers, then events. */
 #define CF_KIND_LIST(X)                                                                                                \

@@ -25,7 +25,7 @@ struct reader {
     enum cf_err refusal;           /* ours, raised inside a callback */
     char message[JMSG_LENGTH_MAX]; /* libjpeg's first warning, or its error */
     bool exhausted;                /* the file ended early */
-    bool disordered;               /* a warning other than that */
+    bool disordered;               /* a warning before that: no clean beginning of a JPEG */
     bool starved;                  /* the data ended in the first row of blocks of the first scan */
     size_t rows_end;               /* how far the file was read when all was well */
     uint8_t *rgb;
@@ -56,7 +56,7 @@ static void on_message(j_common_ptr common, int level)
     bool restart_follows = cinfo->unread_marker >= 0xD0 && cinfo->unread_marker <= 0xD7;
     if (code == JWRN_JPEG_EOF)
         r->exhausted = true;
-    else if (code != JWRN_HIT_MARKER)
+    else if (code != JWRN_HIT_MARKER && !r->exhausted)
         r->disordered = true;
     /* The arithmetic decoder goes on silently behind the end: the end itself is the sign there. */
     if ((code == JWRN_HIT_MARKER && !restart_follows) || (code == JWRN_JPEG_EOF && cinfo->arith_code))

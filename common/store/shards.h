@@ -1,6 +1,7 @@
 /* All shards of a fleet as one read-only catalogue: opens every folder below data/shards as a secondary, notices new
- * ones, and merges them by newest version. A shard that cannot be opened is reported once through `on_problem` and tried
- * again later; the others go on. One thread, except cf_shards_album and cf_shards_vector, which any thread may call while
+ * ones, and merges them by newest version. A shard that cannot be opened is tried again and again, ever more slowly; when
+ * that has lasted a second (a primary that is just being created is no problem) it is reported once through `problem`,
+ * and so is one that cannot be followed any more. The others go on. A shard keeps its position for ever. One thread, except cf_shards_album and cf_shards_vector, which any thread may call while
  * no catch-up opens a new shard (the caller holds its own read-write lock for that). */
 #ifndef CF_STORE_SHARDS_H
 #define CF_STORE_SHARDS_H
@@ -24,7 +25,16 @@ size_t cf_shards_count(const struct cf_shards *shards);
 const char *cf_shards_name(const struct cf_shards *shards, size_t i); /* "descriptor-0" */
 struct cf_shard *cf_shards_get(struct cf_shards *shards, size_t i);
 
-/* Every album once, in id order, its newest version (removed ones too). Of equal versions the lower shard counts. */
+/* Every album once, in id order, its newest version (removed ones too), one at a time: borrowed values, good until the next
+ * call; CF_E_NOT_FOUND at the end. Of equal versions the lower shard counts. No catch-up meanwhile; gone before `shards`. */
+struct cf_shards_walk;
+enum cf_err cf_shards_walk_new(struct cf_shards *shards, struct cf_shards_walk **walk,
+                               struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_shards_walk_next(struct cf_shards_walk *walk, size_t *shard, struct cf_str *id,
+                                struct cf_shard_album *album, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_shards_walk_free(struct cf_shards_walk *walk); /* takes NULL */
+
+/* The same with a callback: every album once, in id order, its newest version (removed ones too). Of equal versions the lower shard counts. */
 typedef enum cf_err cf_shards_each_album(void *arg, size_t shard, struct cf_str id, const struct cf_shard_album *album);
 enum cf_err cf_shards_each(struct cf_shards *shards, cf_shards_each_album *each, void *arg,
                            struct cf_detail *detail) CF_MUST_CHECK;

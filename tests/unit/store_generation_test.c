@@ -1,0 +1,114 @@
+/* Index generations: attachment, tags, file names, the newest and the pruned. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "common/base/file.h"
+#include "common/store/generation.h"
+#include "tests/unit/store_folder.h"
+
+static struct cf_home home;
+
+static void attachment_comes_back(void **state)
+{
+    (void)state;
+    struct cf_generation_mark marks[] = {{cf_str("descriptor-0"), 7}, {cf_str("descriptor-11"), UINT64_MAX}};
+    struct cf_generation generation = {cf_str("gist"), 3, 42, 1234567890123, marks, 2}, read;
+    struct cf_buf buf;
+    cf_buf_init(&buf);
+    assert_int_equal(cf_generation_encode(&generation, &buf, NULL), CF_OK);
+    struct cf_arena *arena = cf_arena_new();
+    assert_int_equal(cf_generation_decode(cf_buf_bytes(&buf), arena, &read, NULL), CF_OK);
+    assert_true(cf_str_is(read.space, "gist"));
+    assert_int_equal(read.space_version, 3);
+    assert_int_equal(read.generation, 42);
+    assert_int_equal(read.built_ms, 1234567890123);
+    assert_int_equal(read.mark_count, 2);
+    assert_int_equal(cf_generation_mark(&read, cf_str("descriptor-0")), 7);
+    assert_true(cf_generation_mark(&read, cf_str("descriptor-11")) == UINT64_MAX);
+    assert_int_equal(cf_generation_mark(&read, cf_str("descriptor-1")), 0);
+    for (size_t len = 0; len < buf.len; len++)
+        assert_int_equal(cf_generation_decode((struct cf_bytes){buf.data, len}, arena, &read, NULL),
+                         CF_E_CORRUPT);
+    cf_buf_u8(&buf, 0);
+    assert_int_equal(cf_generation_decode(cf_buf_bytes(&buf), arena, &read, NULL), CF_E_CORRUPT);
+    buf.data[0] = 9;
+    assert_int_equal(cf_generation_decode(cf_buf_bytes(&buf), arena, &read, NULL), CF_E_BAD_VERSION);
+    cf_arena_free(arena);
+    cf_buf_fini(&buf);
+}
+
+static void tag_bytes_are_fixed(void **state)
+{
+    (void)state;
+    static const uint8_t expected[CF_GENERATION_TAG_BYTES] = {2, 0, 0, 0, 0, 0, 0, 0, 0x34, 0x12, 0, 0,
+                                                              0, 0, 0, 0, 5, 0, 0, 0, 0,    0,    0, 0};
+    uint8_t bytes[CF_GENERATION_TAG_BYTES];
+    struct cf_generation_tag tag = {{2, 0x1234}, 5}, read;
+    cf_generation_tag_encode(&tag, bytes);
+    assert_memory_equal(bytes, expected, sizeof bytes);
+    assert_int_equal(cf_generation_tag_decode((struct cf_bytes){bytes, sizeof bytes}, &read, NULL), CF_OK);
+    assert_int_equal(read.version.epoch, 2);
+    assert_int_equal(read.version.seq, 0x1234);
+    assert_int_equal(read.shard, 5);
+    assert_int_equal(cf_generation_tag_decode((struct cf_bytes){bytes, 23}, &read, NULL), CF_E_CORRUPT);
+}
+
+static void touch(const char *path)
+{
+    assert_int_equal(cf_file_publish(path, (struct cf_bytes){(const uint8_t *)"x", 1}, NULL), CF_OK);
+}
+
+static bool exists(uint64_t generation)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct stat info;
+    assert_int_equal(cf_generation_path(&home, "gray16", generation, path, sizeof path, NULL), CF_OK);
+    return stat(path, &info) == 0;
+}
+
+static void newest_and_pruned(void **state)
+{
+    (void)state;
+    snprintf(home.root, sizeof home.root, "%s", store_folder);
+    uint64_t newest = 0;
+    assert_int_equal(cf_generation_newest(&home, "gray16", 0, &newest, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(cf_generation_prune(&home, "gray16", 5, 2, NULL), CF_OK);
+    char path[CF_HOME_PATH_MAX];
+    store_folder_path(path, "data/index/gray16");
+    assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    static const uint64_t numbers[] = {1, 2, 9, 10, 123456789};
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(cf_generation_path(&home, "gray16", numbers[i], path, sizeof path, NULL), CF_OK);
+        touch(path);
+    }
+    assert_non_null(strstr(path, "data/index/gray16/123456789.idx"));
+    store_folder_path(path, "data/index/gray16/00000099.idx.tmp");
+    touch(path);
+    store_folder_path(path, "data/index/gray16/999.idx");
+    touch(path);
+    assert_int_equal(cf_generation_newest(&home, "gray16", 0, &newest, NULL), CF_OK);
+    assert_int_equal(newest, 123456789);
+    assert_int_equal(cf_generation_newest(&home, "gray16", newest, &newest, NULL), CF_OK);
+    assert_int_equal(newest, 10);
+    assert_int_equal(cf_generation_newest(&home, "gray16", 1, &newest, NULL), CF_E_NOT_FOUND);
+    /* One newer than `newest` is left alone: it may be a damaged one that somebody wants to look at. */
+    assert_int_equal(cf_generation_prune(&home, "gray16", 10, 2, NULL), CF_OK);
+    assert_true(exists(123456789) && exists(10) && exists(9));
+    assert_false(exists(2) || exists(1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attachment_comes_back),
+        cmocka_unit_test(tag_bytes_are_fixed),
+        cmocka_unit_test(newest_and_pruned),
+    };
+    return cmocka_run_group_tests(tests, store_folder_make, store_folder_remove);
+}

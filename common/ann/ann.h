@@ -62,13 +62,13 @@ struct cf_bytes cf_ann_attachment(const struct cf_ann *ann);
 /* Items by position 0 … count-1 (the order of the file, not of the source). Borrowed while the index is open. */
 struct cf_bytes cf_ann_id(const struct cf_ann *ann, uint64_t item);
 struct cf_bytes cf_ann_tag(const struct cf_ann *ann, uint64_t item);
-void cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out);
+void cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out); /* copies dim floats; item < count */
 /* The position of an id, or CF_ANN_NONE. */
 int64_t cf_ann_find(const struct cf_ann *ann, struct cf_bytes id);
 
 struct cf_ann_hit {
     uint64_t item;
-    float distance;
+    float distance; /* Euclidean, not squared; FLT_MAX when it is larger than that */
 };
 
 /* Scratch of one thread, for any index. */
@@ -92,7 +92,7 @@ enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *sear
                           struct cf_ann_hit *hits, size_t *count, bool *exact, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Squared Euclidean distances from `query` to `count` rows of `dim` floats, by the SIMD level in force; relative error at
- * most dim * 2^-23. For scans of a tail. */
+ * most (dim + 2) * 2^-23. For scans of a tail; the same bits at every level. */
 void cf_ann_distances(const float *query, const float *rows, size_t count, uint32_t dim, float *out);
 
 #endif

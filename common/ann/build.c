@@ -1,0 +1,304 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/ann/calibrate.h"
+#include "common/ann/tree.h"
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/base/rng.h"
+
+/* Vectors whose largest value is within these are kept as they are; others are scaled by a power of two, so that squares
+ * neither overflow nor vanish. */
+#define VALUE_MIN 0x1p-20f
+#define VALUE_MAX 0x1p40f
+
+enum { POLL_EVERY = 1024 };
+
+struct build {
+    const struct cf_ann_params *params;
+    struct cf_ann_crew crew;
+    struct cf_buf vectors, ids, tags, id_ends; /* as they came; id_ends in 64 bits */
+    float largest;
+    uint32_t count;
+    uint8_t *held;       /* by point */
+    uint32_t *held_rows; /* by row of the file */
+    uint32_t held_count;
+    struct cf_ann_tree tree;
+    struct cf_ann image; /* the file, mapped for writing */
+    char temporary[PATH_MAX];
+    int fd;
+};
+
+static enum cf_err check_params(const struct cf_ann_params *params, struct cf_detail *detail)
+{
+    if (params->dim < 1 || params->dim > CF_ANN_DIM_MAX)
+        return cf_fail(detail, CF_E_INVALID, "a vector of %u values: 1 to %d are possible", params->dim, CF_ANN_DIM_MAX);
+    if (params->tag_bytes > CF_ANN_TAG_BYTES_MAX)
+        return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes, CF_ANN_TAG_BYTES_MAX);
+    if (params->threads < 1)
+        return cf_fail(detail, CF_E_INVALID, "a build needs at least one thread");
+    if (params->attachment.len > CF_ANN_ATTACHMENT_BYTES_MAX)
+        return cf_fail(detail, CF_E_INVALID, "an attachment of %zu bytes is too large", params->attachment.len);
+    return CF_OK;
+}
+
+static enum cf_err add_item(struct build *b, const struct cf_ann_item *item, struct cf_detail *detail)
+{
+    uint32_t dim = b->params->dim;
+
+    if (item->id.len < 1 || item->id.len > CF_ANN_ID_BYTES_MAX)
+        return cf_fail(detail, CF_E_INVALID, "an id of %zu bytes: 1 to %d are allowed", item->id.len, CF_ANN_ID_BYTES_MAX);
+    if (item->tag.len != b->params->tag_bytes)
+        return cf_fail(detail, CF_E_INVALID, "a tag of %zu bytes, expected %u", item->tag.len, b->params->tag_bytes);
+    if (b->count >= CF_ANN_COUNT_MAX)
+        return cf_fail(detail, CF_E_INVALID, "more than %llu items", (unsigned long long)CF_ANN_COUNT_MAX);
+    for (uint32_t i = 0; i < dim; i++) {
+        if (!isfinite(item->vector[i]))
+            return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the vector of \"%.*s\" is not a finite number", i,
+                           (int)item->id.len, (const char *)item->id.data);
+        b->largest = fmaxf(b->largest, fabsf(item->vector[i]));
+    }
+    cf_buf_append(&b->vectors, item->vector, dim * sizeof *item->vector);
+    cf_buf_append(&b->ids, item->id.data, item->id.len);
+    cf_buf_append(&b->tags, item->tag.data, item->tag.len);
+    uint64_t end = b->ids.len;
+    cf_buf_append(&b->id_ends, &end, sizeof end);
+    b->count++;
+    return CF_OK;
+}
+
+static enum cf_err read_source(struct build *b, const struct cf_ann_source *source, struct cf_detail *detail)
+{
+    struct cf_ann_item item;
+    enum cf_err err = source->rewind(source->arg, detail);
+
+    while (!err && (err = source->next(source->arg, &item, detail)) == CF_OK) {
+        if (b->count % POLL_EVERY == 0)
+            err = cf_ann_crew_poll(&b->crew);
+        if (!err)
+            err = add_item(b, &item, detail);
+    }
+    if (err != CF_E_NOT_FOUND)
+        return err;
+    if (!cf_buf_ok(&b->vectors) || !cf_buf_ok(&b->ids) || !cf_buf_ok(&b->tags) || !cf_buf_ok(&b->id_ends))
+        return CF_E_NO_MEMORY;
+    return CF_OK;
+}
+
+static void scale_vectors(struct build *b)
+{
+    float *values = (float *)(void *)b->vectors.data;
+    int exponent;
+
+    if (b->largest == 0 || (b->largest >= VALUE_MIN && b->largest <= VALUE_MAX))
+        return;
+    (void)frexpf(b->largest, &exponent);
+    b->image.header.scale_exponent = exponent;
+    for (size_t i = 0; i < (size_t)b->count * b->params->dim; i++)
+        values[i] = ldexpf(values[i], -exponent);
+}
+
+/* A sample without replacement (Knuth, algorithm S). */
+static enum cf_err hold_back(struct build *b)
+{
+    struct cf_rng rng = cf_rng(b->params->seed ^ 0x4E1Du);
+    uint32_t wanted = cf_ann_held_count(b->count);
+
+    b->held_count = wanted;
+    b->held = calloc((size_t)b->count + 1, sizeof *b->held);
+    b->held_rows = calloc((size_t)wanted + 1, sizeof *b->held_rows);
+    if (!b->held || !b->held_rows)
+        return CF_E_NO_MEMORY;
+    for (uint32_t i = 0; wanted; i++)
+        if (cf_rng_below(&rng, b->count - i) < wanted) {
+            b->held[i] = 1;
+            wanted--;
+        }
+    return CF_OK;
+}
+
+static struct cf_ann_points points_of(const struct build *b)
+{
+    return (struct cf_ann_points){(const float *)(const void *)b->vectors.data, b->held, b->count, b->params->dim};
+}
+
+static enum cf_err create_image(struct build *b, const char *path, struct cf_detail *detail)
+{
+    struct cf_ann_header *h = &b->image.header;
+    void *base;
+
+    memcpy(h->magic, CF_ANN_MAGIC, sizeof h->magic);
+    h->version = CF_ANN_VERSION;
+    h->endian_mark = CF_ANN_ENDIAN_MARK;
+    h->dim = b->params->dim;
+    h->tag_bytes = b->params->tag_bytes;
+    h->count = b->count;
+    h->leaf_count = b->tree.leaf_count;
+    h->id_bytes = b->ids.len;
+    h->slot_count = cf_ann_slot_count(b->count);
+    h->attachment_bytes = b->params->attachment.len;
+    h->seed = b->params->seed;
+    h->section_count = CF_ANN_SECTION_COUNT;
+    cf_ann_layout(h);
+    b->fd = open(b->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (b->fd < 0)
+        return cf_fail_errno(detail, path);
+    /* Blocks first: a full disk is then an error here, and not a signal at some write to the map. */
+    do
+        errno = posix_fallocate(b->fd, 0, (off_t)h->file_bytes);
+    while (errno == EINTR);
+    if (errno)
+        return cf_fail_errno(detail, path);
+    base = mmap(NULL, h->file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
+    if (base == MAP_FAILED)
+        return cf_fail_errno(detail, path);
+    b->image.base = base;
+    cf_ann_image_bind(&b->image);
+    return CF_OK;
+}
+
+static void *writable(struct build *b, enum cf_ann_section section)
+{
+    return b->image.base + b->image.header.sections[section].offset;
+}
+
+static uint64_t id_end(const struct build *b, uint32_t point)
+{
+    uint64_t end;
+
+    memcpy(&end, b->id_ends.data + (size_t)point * sizeof end, sizeof end);
+    return end;
+}
+
+static enum cf_err fill_items(struct build *b, struct cf_detail *detail)
+{
+    uint32_t dim = b->params->dim, tag_bytes = b->params->tag_bytes;
+    float *rows = writable(b, CF_ANN_ROWS);
+    uint64_t *offsets = writable(b, CF_ANN_ID_OFFSETS);
+    uint8_t *tags = writable(b, CF_ANN_TAGS), *ids = writable(b, CF_ANN_ID_BYTES);
+    uint32_t *slots = writable(b, CF_ANN_ID_SLOTS), held = 0;
+
+    for (uint32_t row = 0; row < b->count; row++) {
+        uint32_t point = b->tree.order[row];
+        uint64_t begin = point ? id_end(b, point - 1) : 0, len = id_end(b, point) - begin;
+        memcpy(rows + (size_t)row * dim, b->vectors.data + (size_t)point * dim * sizeof *rows, dim * sizeof *rows);
+        memcpy(ids + offsets[row], b->ids.data + begin, len);
+        offsets[row + 1] = offsets[row] + len;
+        if (tag_bytes)
+            memcpy(tags + (size_t)row * tag_bytes, b->tags.data + (size_t)point * tag_bytes, tag_bytes);
+        if (b->held[point])
+            b->held_rows[held++] = row;
+        if (!cf_ann_slots_add(&b->image, slots, row))
+            return cf_fail(detail, CF_E_INVALID, "the id \"%.*s\" comes twice", (int)len,
+                           (const char *)b->ids.data + begin);
+    }
+    if (b->params->attachment.len)
+        memcpy(writable(b, CF_ANN_ATTACHMENT), b->params->attachment.data, b->params->attachment.len);
+    return CF_OK;
+}
+
+static void fill_leaf(void *arg, size_t leaf)
+{
+    struct build *b = arg;
+    struct cf_ann_points points = points_of(b);
+    float *centroids = writable(b, CF_ANN_CENTROIDS), *radii = writable(b, CF_ANN_RADII);
+
+    cf_ann_tree_centroid(&b->tree, &points, (uint32_t)leaf, centroids + leaf * points.dim, radii + leaf);
+}
+
+static enum cf_err fill_image(struct build *b, struct cf_detail *detail)
+{
+    enum cf_err err = fill_items(b, detail);
+
+    if (err)
+        return err;
+    memcpy(writable(b, CF_ANN_LEAF_FIRST), b->tree.first, ((size_t)b->tree.leaf_count + 1) * sizeof(uint32_t));
+    err = cf_ann_crew_run(&b->crew, b->tree.leaf_count, fill_leaf, b);
+    if (err)
+        return err;
+    cf_buf_fini(&b->vectors); /* the rows of the image are the same, and half of the memory */
+    return cf_ann_calibrate(&b->image, b->held_rows, b->held_count, &b->crew, writable(b, CF_ANN_CALIBRATION));
+}
+
+static enum cf_err seal(struct build *b, const char *path, struct cf_detail *detail)
+{
+    struct cf_ann_header *h = &b->image.header;
+
+    for (unsigned i = 0; i < CF_ANN_SECTION_COUNT; i++)
+        h->sections[i].xxh3 = cf_xxh3(cf_ann_section(&b->image, (enum cf_ann_section)i));
+    h->xxh3 = cf_ann_header_checksum(h);
+    memcpy(b->image.base, h, sizeof *h);
+    if (msync(b->image.base, h->file_bytes, MS_SYNC) != 0 || fsync(b->fd) != 0)
+        return cf_fail_errno(detail, path);
+    enum cf_err err = cf_ann_crew_poll(&b->crew);
+    return err ? err : cf_file_rename_synced(b->temporary, path, detail);
+}
+
+static enum cf_err build_all(struct build *b, const char *path, const struct cf_ann_source *source,
+                             struct cf_detail *detail)
+{
+    enum cf_err err = read_source(b, source, detail);
+
+    if (err)
+        return err;
+    scale_vectors(b);
+    err = hold_back(b);
+    if (err)
+        return err;
+    struct cf_ann_points points = points_of(b);
+    err = cf_ann_tree_grow(&b->tree, &points, b->params->seed, &b->crew);
+    if (!err)
+        err = create_image(b, path, detail);
+    if (!err)
+        err = fill_image(b, detail);
+    if (!err)
+        err = seal(b, path, detail);
+    return err;
+}
+
+static void build_fini(struct build *b)
+{
+    if (b->image.base)
+        munmap(b->image.base, b->image.header.file_bytes);
+    if (b->fd >= 0) {
+        close(b->fd);
+        unlink(b->temporary); /* gone already when it was renamed */
+    }
+    cf_ann_tree_fini(&b->tree);
+    free(b->held);
+    free(b->held_rows);
+    cf_buf_fini(&b->vectors);
+    cf_buf_fini(&b->ids);
+    cf_buf_fini(&b->tags);
+    cf_buf_fini(&b->id_ends);
+}
+
+enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params, const struct cf_ann_source *source,
+                         bool (*cancel)(void *arg), void *cancel_arg, struct cf_detail *detail)
+{
+    struct build b = {.params = params, .crew = {params->threads, cancel, cancel_arg}, .fd = -1};
+    enum cf_err err = check_params(params, detail);
+
+    if (err)
+        return err;
+    if (snprintf(b.temporary, sizeof b.temporary, "%s.tmp.%ld", path, (long)getpid()) >= (int)sizeof b.temporary)
+        return cf_fail(detail, CF_E_INVALID, "%.200s…: the path is too long", path);
+    cf_buf_init(&b.vectors);
+    cf_buf_init(&b.ids);
+    cf_buf_init(&b.tags);
+    cf_buf_init(&b.id_ends);
+    err = build_all(&b, path, source, detail);
+    if (err == CF_E_NO_MEMORY)
+        cf_fail(detail, err, "%s: out of memory while building an index of %u items", path, b.count);
+    if (err == CF_E_SHUTTING_DOWN)
+        cf_fail(detail, err, "%s: the build was cancelled", path);
+    build_fini(&b);
+    return err;
+}

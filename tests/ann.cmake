@@ -1,2 +1,5 @@
 cf_test(ann_exact LABEL property SOURCES property/ann_exact.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_test(ann_recall LABEL property SOURCES property/ann_recall.c unit/ann_fixture.c LINK cf_ann cf_base m)
+cf_test(ann_file LABEL unit SOURCES unit/ann_file.c unit/ann_fixture.c LINK cf_ann cf_base m)
+cf_test(ann_disk_full LABEL unit SOURCES unit/ann_disk_full.c unit/ann_fixture.c LINK cf_ann cf_base m)
+cf_fuzz(ann SOURCES fuzz/fuzz_ann.c LINK cf_ann cf_base)

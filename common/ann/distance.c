@@ -66,7 +66,8 @@ CF_AVX512 static inline __m512 add_square_avx512(__m512 sum, __m512 a, __m512 b)
 
 CF_AVX512 static inline __mmask16 tail_mask(uint32_t left)
 {
-    return left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+    uint32_t mask = left >= 16 ? 0xffffu : (1u << left) - 1;
+    return (__mmask16)mask;
 }
 
 /* The order of `fold`, in registers. */

@@ -1,0 +1,192 @@
+/* Which job goes to which worker. The most urgent first, to the least loaded; a suspect alone. */
+#include "broker/core/state.h"
+
+enum { LEASES_A_RUN_MAX = 4096 };
+
+struct grant {
+    struct worker *worker; /* NULL once it is in a message */
+    struct cf_job job;
+};
+
+struct run {
+    struct cf_core *core;
+    struct cf_now now;
+    struct cf_out *out;
+    struct grant *grants;
+    size_t count, capacity;
+    uint64_t bytes;
+};
+
+static bool can_take(const struct worker *worker)
+{
+    return worker->role == CF_ROLE_DESCRIPTOR && worker->lease_count < worker->credit && !worker->alone;
+}
+
+static uint64_t free_credit(struct cf_core *core)
+{
+    uint64_t sum = 0;
+    for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
+        if (can_take(worker))
+            sum += worker->credit - worker->lease_count;
+    return sum;
+}
+
+/* The least loaded that can take so many bytes more, or NULL. */
+static struct worker *pick(struct cf_core *core, uint64_t bytes)
+{
+    struct worker *best = NULL;
+    for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+        if (!can_take(worker) || worker->reserved)
+            continue;
+        if (worker->lease_count && worker->lease_bytes + bytes > CF_CORE_WORKER_BYTES_MAX)
+            continue;
+        if (!best || worker->lease_count < best->lease_count)
+            best = worker;
+    }
+    return best;
+}
+
+/* For a suspect: one that holds nothing. When there is none, the least loaded is reserved to run empty. */
+static struct worker *pick_empty(struct cf_core *core)
+{
+    struct worker *best = NULL, *reserved = NULL;
+    for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+        if (!can_take(worker))
+            continue;
+        if (worker->reserved)
+            reserved = worker;
+        if (!best || worker->lease_count < best->lease_count)
+            best = worker;
+    }
+    if (best && best->lease_count == 0)
+        return best;
+    if (best && !reserved)
+        best->reserved = true;
+    return NULL;
+}
+
+static void unreserve(struct cf_core *core)
+{
+    for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
+        worker->reserved = false;
+}
+
+/* What the worker gets to see. False when the store failed: noted in `out`. */
+static bool describe(struct run *run, struct job *job, struct cf_job *lease)
+{
+    struct cf_core *core = run->core;
+    struct cf_album_record record = {0};
+    struct cf_detail detail = {0};
+    bool known = false;
+    *lease = (struct cf_job){
+        .version = job_version(job),
+        .album = cf_out_str(run->out, job_album(job)),
+        .action = job->action,
+        .attempt = (uint64_t)job->attempts + 1,
+    };
+    if (job->action == CF_ACTION_REMOVE)
+        return true;
+    if (album_read(core, job_album(job), &record, &known, run->out))
+        return false;
+    lease->sha256 = record.sha256;
+    lease->meta = record.meta;
+    lease->meta_count = record.meta_count;
+    if (job->bytes == 0) {
+        lease->file = record.source;
+        return known;
+    }
+    enum cf_err err =
+        core->store.payload_get(core->store.arg, job->seq, run->out->arena, &lease->bytes, &detail);
+    if (err)
+        cf_out_fail(run->out, err == CF_E_NOT_FOUND ? CF_E_CORRUPT : err, &detail);
+    return !err && known;
+}
+
+static bool grant(struct run *run, struct job *job, struct worker *worker)
+{
+    struct grant *next = &run->grants[run->count];
+    if (!describe(run, job, &next->job))
+        return false;
+    next->worker = worker;
+    run->count++;
+    run->bytes += job->bytes;
+    job_lease(run->core, job, worker, run->now.mono_ms + run->core->config.lease_ms);
+    return true;
+}
+
+static bool run_has_room(const struct run *run)
+{
+    return run->count < run->capacity && run->bytes < CF_CORE_RUN_BYTES_MAX;
+}
+
+static void grant_suspects(struct run *run)
+{
+    struct cf_core *core = run->core;
+    while (core->suspects.count && run_has_room(run)) {
+        struct job *job = (struct job *)cf_heap_top(&core->suspects);
+        struct worker *worker = pick_empty(core);
+        if (!worker || !grant(run, job, worker))
+            return;
+        worker->alone = job;
+        worker->reserved = false;
+    }
+    if (!core->suspects.count)
+        unreserve(core);
+}
+
+static void grant_ready(struct run *run)
+{
+    struct cf_core *core = run->core;
+    while (core->ready.count && run_has_room(run)) {
+        struct job *job = (struct job *)cf_heap_top(&core->ready);
+        struct worker *worker = pick(core, job->bytes);
+        if (!worker || !grant(run, job, worker))
+            return;
+    }
+}
+
+/* The grants of the first one's worker, as many as fit a message. */
+static void send_some(struct run *run, size_t first)
+{
+    struct worker *worker = run->grants[first].worker;
+    struct cf_job *jobs = cf_out_alloc(run->out, CF_CORE_LEASE_JOBS_MAX, sizeof *jobs);
+    size_t count = 0, bytes = 0;
+    if (!jobs)
+        return;
+    for (size_t i = first; i < run->count && count < CF_CORE_LEASE_JOBS_MAX; i++) {
+        struct grant *next = &run->grants[i];
+        if (next->worker != worker)
+            continue;
+        if (count && bytes + next->job.bytes.len > CF_CORE_LEASE_BYTES_MAX)
+            break;
+        bytes += next->job.bytes.len;
+        jobs[count++] = next->job;
+        next->worker = NULL;
+    }
+    struct cf_out_item *item = cf_out_add(run->out, CF_OUT_WORKER, worker_peer(worker), CF_KIND_LEASE, 0);
+    item->durable = true;
+    item->msg.lease.jobs = jobs;
+    item->msg.lease.job_count = count;
+}
+
+void lease_run(struct cf_core *core, struct cf_now now, struct cf_out *out, bool *more)
+{
+    size_t waiting = core->ready.count + core->suspects.count;
+    if (!core->loaded || core->paused || waiting == 0)
+        return;
+    uint64_t credit = free_credit(core);
+    struct run run = {.core = core, .now = now, .out = out};
+    run.capacity = waiting < LEASES_A_RUN_MAX ? waiting : LEASES_A_RUN_MAX;
+    run.capacity = credit < run.capacity ? (size_t)credit : run.capacity;
+    if (run.capacity == 0)
+        return;
+    run.grants = cf_out_alloc(out, run.capacity, sizeof *run.grants);
+    if (!run.grants)
+        return;
+    grant_suspects(&run);
+    grant_ready(&run);
+    for (size_t i = 0; i < run.count; i++)
+        if (run.grants[i].worker)
+            send_some(&run, i);
+    *more = run.count && (run.count == LEASES_A_RUN_MAX || run.bytes >= CF_CORE_RUN_BYTES_MAX);
+}

@@ -1,0 +1,288 @@
+/* Sessions of workers: register, credit, heartbeat, goodbye, eviction. */
+#include "broker/core/state.h"
+
+#include <stdlib.h>
+
+struct cf_bytes worker_peer(const struct worker *worker)
+{
+    return (struct cf_bytes){worker->peer, worker->peer_len};
+}
+
+struct worker *worker_find(struct cf_core *core, struct cf_bytes peer)
+{
+    struct worker *worker = NULL;
+    HASH_FIND(hh, core->workers, peer.data, peer.len, worker);
+    return worker;
+}
+
+static struct worker *find_name(struct cf_core *core, struct cf_str name)
+{
+    for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
+        if (cf_str_is(name, worker->name))
+            return worker;
+    return NULL;
+}
+
+enum { RATE_SECONDS = 10, RATE_SLOTS = 11 };
+
+static void rate_advance(struct rate *rate, uint64_t second)
+{
+    uint64_t steps = second > rate->second ? second - rate->second : 0;
+    for (uint64_t i = 1; i <= steps && i <= RATE_SLOTS; i++)
+        rate->slots[(rate->second + i) % RATE_SLOTS] = 0;
+    if (steps)
+        rate->second = second;
+}
+
+void rate_add(struct rate *rate, uint64_t now_ms, uint32_t count)
+{
+    rate_advance(rate, now_ms / 1000);
+    rate->slots[rate->second % RATE_SLOTS] += count;
+}
+
+/* Over the ten whole seconds before the current one. */
+double rate_get(const struct rate *rate, uint64_t now_ms)
+{
+    struct rate copy = *rate;
+    rate_advance(&copy, now_ms / 1000);
+    uint64_t sum = 0;
+    for (uint64_t i = 1; i <= RATE_SECONDS; i++)
+        sum += copy.slots[(copy.second + RATE_SLOTS - i) % RATE_SLOTS];
+    return (double)sum / RATE_SECONDS;
+}
+
+static void event_of_worker(struct cf_core *core, struct cf_now now, const char *name,
+                            const struct worker *worker, struct cf_out *out)
+{
+    struct cf_event *event = event_add(core, now, name, false, out);
+    event->worker = cf_out_str(out, cf_str(worker->name));
+}
+
+void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, bool death,
+                struct cf_out *out)
+{
+    struct job *job, *next;
+    DL_FOREACH_SAFE(worker->leases, job, next)
+    lease_lost(core, now, job, death, CF_E_WORKER_DIED, out);
+    queries_orphan(core, worker, out);
+    event_of_worker(core, now, "left", worker, out);
+    HASH_DEL(core->workers, worker);
+    free(worker);
+}
+
+/* Removals that no shard has yet, for a query worker that may not have heard of them. Those of this wake are
+ * not told here: they are not on disk, and reach all by removals_tell. */
+static void removals_replay(struct cf_core *core, struct cf_bytes peer, struct cf_out *out)
+{
+    struct cf_removed_item *items = NULL;
+    struct cf_out_item *message = NULL;
+    struct job *job;
+    size_t count = 0;
+    DL_FOREACH2(core->removals, job, removal_next)
+    {
+        if (job->seq >= core->removals_told_seq)
+            continue;
+        if (count == 0) {
+            items = cf_out_alloc(out, CF_BATCH_MAX, sizeof *items);
+            if (!items)
+                return;
+            message = cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_REMOVED, 0);
+            message->msg.removed.items = items;
+        }
+        items[count].album = cf_out_str(out, job_album(job));
+        items[count].version = job_version(job);
+        message->msg.removed.item_count = ++count;
+        count %= CF_BATCH_MAX;
+    }
+}
+
+/* The removals of this wake, newest at the end of the list. */
+static struct cf_removed_item *removals_fresh(struct cf_core *core, size_t *count, struct cf_out *out)
+{
+    struct job *job = core->removals ? core->removals->removal_prev : NULL; /* the last */
+    size_t found = 0;
+    for (; job && job->seq >= core->removals_told_seq; job = job->removal_prev) {
+        found++;
+        if (job == core->removals)
+            break;
+    }
+    struct cf_removed_item *items = found ? cf_out_alloc(out, found, sizeof *items) : NULL;
+    job = items ? core->removals->removal_prev : NULL;
+    for (size_t i = found; items && i-- > 0; job = job->removal_prev) {
+        items[i].album = cf_out_str(out, job_album(job));
+        items[i].version = job_version(job);
+    }
+    *count = items ? found : 0;
+    return items;
+}
+
+void removals_tell(struct cf_core *core, struct cf_out *out)
+{
+    size_t count = 0;
+    struct cf_removed_item *items = removals_fresh(core, &count, out);
+    core->removals_told_seq = core->next_seq;
+    for (struct worker *worker = core->workers; worker && count; worker = worker->hh.next) {
+        if (worker->role != CF_ROLE_QUERY)
+            continue;
+        for (size_t at = 0; at < count; at += CF_BATCH_MAX) {
+            struct cf_out_item *item =
+                cf_out_add(out, CF_OUT_WORKER, worker_peer(worker), CF_KIND_REMOVED, 0);
+            item->durable = true;
+            item->msg.removed.items = items + at;
+            item->msg.removed.item_count = count - at < CF_BATCH_MAX ? count - at : CF_BATCH_MAX;
+        }
+    }
+}
+
+/* A process that registers again has not died: only another one under its name shows that. */
+static void evict_namesakes(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
+                            const struct cf_registration *registration, struct cf_out *out)
+{
+    struct worker *old = worker_find(core, peer);
+    if (old)
+        worker_end(core, now, old, false, out);
+    old = find_name(core, registration->name);
+    if (old)
+        worker_end(core, now, old, old->pid != registration->pid, out);
+}
+
+static struct worker *worker_new(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
+                                 const struct cf_registration *registration)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    memcpy(worker->peer, peer.data, peer.len);
+    worker->peer_len = peer.len;
+    memcpy(worker->name, registration->name.data, registration->name.len);
+    worker->role = registration->role;
+    worker->pid = registration->pid;
+    worker->session = ++core->sessions;
+    worker->registered_ms = worker->seen_ms = now.mono_ms;
+    HASH_ADD(hh, core->workers, peer, (unsigned)worker->peer_len, worker);
+    if (!worker->hh.tbl) {
+        free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+static bool registration_is_sane(const struct cf_registration *registration)
+{
+    return registration->role >= 0 && registration->role < CF_ROLE_COUNT && registration->name.len &&
+           registration->name.len <= CF_TEXT_BYTES_MAX &&
+           !memchr(registration->name.data, '\0', registration->name.len);
+}
+
+static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
+                        const struct cf_msg *msg, struct cf_out *out)
+{
+    const struct cf_registration *registration = &msg->registration;
+    struct cf_detail detail = {0};
+    if (!registration_is_sane(registration)) {
+        (void)cf_fail(&detail, CF_E_INVALID, "a registration needs a role and a name");
+        cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, CF_E_INVALID, &detail, out);
+        return;
+    }
+    evict_namesakes(core, now, peer, registration, out);
+    if (HASH_COUNT(core->workers) >= CF_CORE_WORKERS_MAX) {
+        (void)cf_fail(&detail, CF_E_BUSY, "%d workers are registered, the most: scale down",
+                      CF_CORE_WORKERS_MAX);
+        cf_out_error(out, CF_OUT_WORKER, peer, msg->id, CF_E_BUSY, &detail);
+        return;
+    }
+    struct worker *worker = worker_new(core, now, peer, registration);
+    if (!worker) {
+        cf_out_error(out, CF_OUT_WORKER, peer, msg->id, CF_E_NO_MEMORY, NULL);
+        return;
+    }
+    struct cf_out_item *reply = cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_REGISTERED, msg->id);
+    reply->msg.registered = (struct cf_registered){
+        .session = worker->session,
+        .heartbeat_ms = core->config.heartbeat_ms,
+        .heartbeat_timeout_ms = core->config.heartbeat_timeout_ms,
+        .lease_ms = core->config.lease_ms,
+    };
+    if (worker->role == CF_ROLE_QUERY)
+        removals_replay(core, peer, out);
+    event_of_worker(core, now, "joined", worker, out);
+}
+
+static void on_registered_message(struct cf_core *core, struct cf_now now, struct worker *worker,
+                                  const struct cf_msg *msg, struct cf_bytes body, struct cf_out *out)
+{
+    struct cf_bytes peer = worker_peer(worker);
+    switch (msg->kind) {
+    case CF_KIND_READY:
+        worker->credit = msg->ready.credit;
+        break;
+    case CF_KIND_DONE:
+        on_done(core, now, worker, &msg->done, out);
+        break;
+    case CF_KIND_FAILED:
+        on_failed(core, now, worker, &msg->failed, out);
+        break;
+    case CF_KIND_HEARTBEAT:
+        (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_HEARTBEAT, msg->id);
+        break;
+    case CF_KIND_GOODBYE:
+        (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_GOODBYE_OK, msg->id);
+        worker_end(core, now, worker, false, out);
+        break;
+    case CF_KIND_SEARCH_DONE:
+        on_search_done(core, now, worker, msg, body, out);
+        break;
+    case CF_KIND_PUBLISHED:
+        on_published(core, now, msg, out);
+        break;
+    default:
+        cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, CF_E_INVALID, NULL, out);
+        break;
+    }
+}
+
+void cf_core_worker(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
+                    struct cf_bytes body, struct cf_out *out)
+{
+    struct worker *worker = worker_find(core, peer);
+    if (worker)
+        worker->seen_ms = now.mono_ms;
+    if (msg->kind == CF_KIND_REGISTER && peer.len && peer.len <= sizeof worker->peer) {
+        on_register(core, now, peer, msg, out);
+    } else if (worker) {
+        on_registered_message(core, now, worker, msg, body, out);
+    } else if (msg->kind == CF_KIND_GOODBYE) {
+        (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_GOODBYE_OK, msg->id);
+    } else {
+        /* What a forgotten worker has done, after a restart of the broker, is done all the same. */
+        if (msg->kind == CF_KIND_DONE)
+            on_done(core, now, NULL, &msg->done, out);
+        (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_UNREGISTERED, msg->id);
+    }
+}
+
+void cf_core_unreachable(struct cf_core *core, struct cf_now now, struct cf_bytes peer, struct cf_out *out)
+{
+    struct worker *worker = worker_find(core, peer);
+    if (worker)
+        worker_end(core, now, worker, true, out);
+}
+
+/* When the broker itself did not run for a while, nobody was silent: it did not listen. */
+static uint64_t deaf_ms(const struct cf_core *core, struct cf_now now)
+{
+    uint64_t gap = now.mono_ms - core->last_run_ms;
+    return gap > core->config.heartbeat_ms ? gap - core->config.heartbeat_ms : 0;
+}
+
+void workers_run(struct cf_core *core, struct cf_now now, struct cf_out *out)
+{
+    struct worker *worker, *next;
+    uint64_t deaf = deaf_ms(core, now);
+    HASH_ITER(hh, core->workers, worker, next)
+    {
+        worker->seen_ms = worker->seen_ms + deaf < now.mono_ms ? worker->seen_ms + deaf : now.mono_ms;
+        if (now.mono_ms - worker->seen_ms >= core->config.heartbeat_timeout_ms)
+            worker_end(core, now, worker, true, out);
+    }
+}

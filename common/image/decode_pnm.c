@@ -71,7 +71,7 @@ static enum cf_err read_header(struct pnm *p, struct cf_detail *detail)
 
 static uint8_t to_byte(const struct pnm *p, uint32_t value)
 {
-    return p->max == 255 ? (uint8_t)value : (uint8_t)((value * 255 + p->max / 2) / p->max);
+    return (uint8_t)((value * 255 + p->max / 2) / p->max);
 }
 
 /* One sample written in digits. 1 read, 0 end of the file, -1 damaged. */

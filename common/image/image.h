@@ -42,7 +42,7 @@ void cf_image_fini(struct cf_image *image);
 enum cf_err cf_image_decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
                             struct cf_image *image, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* Area filter, aspect not kept: any size to any size (sides 1 to 2^24), `dst` holds dst_width * dst_height * 3 bytes.
+/* Area filter, aspect not kept: any size to any size (sides 1 to 2^20), `dst` holds dst_width * dst_height * 3 bytes.
  * Target pixel (x, y) is the mean of the source over the rectangle [x, x+1) * src_width / dst_width by
  * [y, y+1) * src_height / dst_height, source pixels being unit squares of one colour: computed exactly in integers and
  * rounded to the nearest, halves up. Part of the version of every space. CF_E_INVALID, CF_E_NO_MEMORY. */

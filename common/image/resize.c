@@ -5,10 +5,10 @@
 /* In units of 1/dst of a source pixel, source pixel i covers [i * dst, (i+1) * dst) and target pixel j covers
  * [j * src, (j+1) * src): every weight is an integer, and so is every sum, exactly. */
 
-enum { SIDE_MAX = 1 << 24 }; /* 255 * side fits 32 bits, 255 * side * side 64 */
+enum { SIDE_MAX = 1 << 20 }; /* 255 * side fits 31 bits; 255 * side * side 48, exact in a double */
 
 /* One row, each target pixel the sum of its source pixels times their overlaps: at most 255 * src_width. */
-static void reduce_row(const uint8_t *src, uint32_t src_width, uint32_t *dst, uint32_t dst_width)
+static void reduce_row(const uint8_t *src, uint32_t src_width, int32_t *dst, uint32_t dst_width)
 {
     for (uint32_t j = 0; j < dst_width; j++, dst += 3) {
         uint64_t from = (uint64_t)j * src_width, to = from + src_width;
@@ -16,7 +16,7 @@ static void reduce_row(const uint8_t *src, uint32_t src_width, uint32_t *dst, ui
         const uint8_t *p = src + (size_t)first * 3;
         if (first == last) {
             for (int c = 0; c < 3; c++)
-                dst[c] = p[c] * src_width;
+                dst[c] = (int32_t)(p[c] * src_width);
             continue;
         }
         uint32_t head = (uint32_t)((uint64_t)(first + 1) * dst_width - from);
@@ -27,14 +27,18 @@ static void reduce_row(const uint8_t *src, uint32_t src_width, uint32_t *dst, ui
             for (int c = 0; c < 3; c++)
                 inner[c] += q[c];
         for (int c = 0; c < 3; c++)
-            dst[c] = p[c] * head + inner[c] * dst_width + end[c] * tail;
+            dst[c] = (int32_t)(p[c] * head + inner[c] * dst_width + end[c] * tail);
     }
 }
 
-static void finish_row(const uint64_t *sums, uint8_t *dst, size_t count, uint64_t area)
+/* floor((sum + area / 2) / area). A quotient that is no integer is at least 1 / area from one; the half added
+ * to the numerator keeps those that are away from it too, so that the rounding of the product, under 2^-43,
+ * decides nothing. */
+static void finish_row(const double *sums, uint8_t *dst, size_t count, uint64_t area)
 {
+    double half = (double)(area / 2) + 0.5, scale = 1.0 / (double)area;
     for (size_t i = 0; i < count; i++)
-        dst[i] = (uint8_t)((sums[i] + area / 2) / area);
+        dst[i] = (uint8_t)(int)((sums[i] + half) * scale);
 }
 
 enum cf_err cf_image_resize(const uint8_t *src, uint32_t src_width, uint32_t src_height, uint8_t *dst,
@@ -45,8 +49,8 @@ enum cf_err cf_image_resize(const uint8_t *src, uint32_t src_width, uint32_t src
         return cf_fail(detail, CF_E_INVALID, "cannot resize %u x %u to %u x %u", src_width, src_height,
                        dst_width, dst_height);
     size_t count = (size_t)dst_width * 3;
-    uint64_t *sums = malloc(count * sizeof *sums);
-    uint32_t *row = malloc(count * sizeof *row);
+    double *sums = malloc(count * sizeof *sums);
+    int32_t *row = malloc(count * sizeof *row);
     if (!sums || !row) {
         free(sums);
         free(row);
@@ -58,7 +62,7 @@ enum cf_err cf_image_resize(const uint8_t *src, uint32_t src_width, uint32_t src
         memset(sums, 0, count * sizeof *sums);
         for (uint32_t y = (uint32_t)(from / dst_height); (uint64_t)y * dst_height < to; y++) {
             uint64_t top = (uint64_t)y * dst_height, bottom = top + dst_height;
-            uint64_t weight = (bottom < to ? bottom : to) - (top > from ? top : from);
+            double weight = (double)((bottom < to ? bottom : to) - (top > from ? top : from));
             if (reduced != y)
                 reduce_row(src + (size_t)y * src_width * 3, src_width, row, dst_width);
             reduced = y;

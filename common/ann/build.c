@@ -14,8 +14,8 @@
 #include "common/base/hash.h"
 #include "common/base/rng.h"
 
-/* Vectors whose largest value is within these are kept as they are; others are scaled by a power of two, so that squares
- * neither overflow nor vanish. */
+/* Vectors whose largest value is within these are kept as they are; others are scaled by a power of two, so
+ * that squares neither overflow nor vanish. */
 #define VALUE_MIN 0x1p-20f
 #define VALUE_MAX 0x1p40f
 
@@ -39,13 +39,16 @@ struct build {
 static enum cf_err check_params(const struct cf_ann_params *params, struct cf_detail *detail)
 {
     if (params->dim < 1 || params->dim > CF_ANN_DIM_MAX)
-        return cf_fail(detail, CF_E_INVALID, "a vector of %u values: 1 to %d are possible", params->dim, CF_ANN_DIM_MAX);
+        return cf_fail(detail, CF_E_INVALID, "a vector of %u values: 1 to %d are possible", params->dim,
+                       CF_ANN_DIM_MAX);
     if (params->tag_bytes > CF_ANN_TAG_BYTES_MAX)
-        return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes, CF_ANN_TAG_BYTES_MAX);
+        return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes,
+                       CF_ANN_TAG_BYTES_MAX);
     if (params->threads < 1)
         return cf_fail(detail, CF_E_INVALID, "a build needs at least one thread");
     if (params->attachment.len > CF_ANN_ATTACHMENT_BYTES_MAX)
-        return cf_fail(detail, CF_E_INVALID, "an attachment of %zu bytes is too large", params->attachment.len);
+        return cf_fail(detail, CF_E_INVALID, "an attachment of %zu bytes is too large",
+                       params->attachment.len);
     return CF_OK;
 }
 
@@ -54,15 +57,18 @@ static enum cf_err add_item(struct build *b, const struct cf_ann_item *item, str
     uint32_t dim = b->params->dim;
 
     if (item->id.len < 1 || item->id.len > CF_ANN_ID_BYTES_MAX)
-        return cf_fail(detail, CF_E_INVALID, "an id of %zu bytes: 1 to %d are allowed", item->id.len, CF_ANN_ID_BYTES_MAX);
+        return cf_fail(detail, CF_E_INVALID, "an id of %zu bytes: 1 to %d are allowed", item->id.len,
+                       CF_ANN_ID_BYTES_MAX);
     if (item->tag.len != b->params->tag_bytes)
-        return cf_fail(detail, CF_E_INVALID, "a tag of %zu bytes, expected %u", item->tag.len, b->params->tag_bytes);
+        return cf_fail(detail, CF_E_INVALID, "a tag of %zu bytes, expected %u", item->tag.len,
+                       b->params->tag_bytes);
     if (b->count >= CF_ANN_COUNT_MAX)
         return cf_fail(detail, CF_E_INVALID, "more than %llu items", (unsigned long long)CF_ANN_COUNT_MAX);
     for (uint32_t i = 0; i < dim; i++) {
         if (!isfinite(item->vector[i]))
-            return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the vector of \"%.*s\" is not a finite number", i,
-                           (int)item->id.len, (const char *)item->id.data);
+            return cf_fail(detail, CF_E_BAD_VECTOR,
+                           "value %u of the vector of \"%.*s\" is not a finite number", i, (int)item->id.len,
+                           (const char *)item->id.data);
         b->largest = fmaxf(b->largest, fabsf(item->vector[i]));
     }
     cf_buf_append(&b->vectors, item->vector, dim * sizeof *item->vector);
@@ -126,7 +132,8 @@ static enum cf_err hold_back(struct build *b)
 
 static struct cf_ann_points points_of(const struct build *b)
 {
-    return (struct cf_ann_points){(const float *)(const void *)b->vectors.data, b->held, b->count, b->params->dim};
+    return (struct cf_ann_points){(const float *)(const void *)b->vectors.data, b->held, b->count,
+                                  b->params->dim};
 }
 
 static enum cf_err create_image(struct build *b, const char *path, struct cf_detail *detail)
@@ -188,7 +195,8 @@ static enum cf_err fill_items(struct build *b, struct cf_detail *detail)
     for (uint32_t row = 0; row < b->count; row++) {
         uint32_t point = b->tree.order[row];
         uint64_t begin = point ? id_end(b, point - 1) : 0, len = id_end(b, point) - begin;
-        memcpy(rows + (size_t)row * dim, b->vectors.data + (size_t)point * dim * sizeof *rows, dim * sizeof *rows);
+        memcpy(rows + (size_t)row * dim, b->vectors.data + (size_t)point * dim * sizeof *rows,
+               dim * sizeof *rows);
         memcpy(ids + offsets[row], b->ids.data + begin, len);
         offsets[row + 1] = offsets[row] + len;
         if (tag_bytes)
@@ -219,12 +227,14 @@ static enum cf_err fill_image(struct build *b, struct cf_detail *detail)
 
     if (err)
         return err;
-    memcpy(writable(b, CF_ANN_LEAF_FIRST), b->tree.first, ((size_t)b->tree.leaf_count + 1) * sizeof(uint32_t));
+    memcpy(writable(b, CF_ANN_LEAF_FIRST), b->tree.first,
+           ((size_t)b->tree.leaf_count + 1) * sizeof(uint32_t));
     err = cf_ann_crew_run(&b->crew, b->tree.leaf_count, fill_leaf, b);
     if (err)
         return err;
     cf_buf_fini(&b->vectors); /* the rows of the image are the same, and half of the memory */
-    return cf_ann_calibrate(&b->image, b->held_rows, b->held_count, &b->crew, writable(b, CF_ANN_CALIBRATION));
+    return cf_ann_calibrate(&b->image, b->held_rows, b->held_count, &b->crew,
+                            writable(b, CF_ANN_CALIBRATION));
 }
 
 static enum cf_err seal(struct build *b, const char *path, struct cf_detail *detail)
@@ -280,15 +290,17 @@ static void build_fini(struct build *b)
     cf_buf_fini(&b->id_ends);
 }
 
-enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params, const struct cf_ann_source *source,
-                         bool (*cancel)(void *arg), void *cancel_arg, struct cf_detail *detail)
+enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params,
+                         const struct cf_ann_source *source, bool (*cancel)(void *arg), void *cancel_arg,
+                         struct cf_detail *detail)
 {
     struct build b = {.params = params, .crew = {params->threads, cancel, cancel_arg}, .fd = -1};
     enum cf_err err = check_params(params, detail);
 
     if (err)
         return err;
-    if (snprintf(b.temporary, sizeof b.temporary, "%s.tmp.%ld", path, (long)getpid()) >= (int)sizeof b.temporary)
+    if (snprintf(b.temporary, sizeof b.temporary, "%s.tmp.%ld", path, (long)getpid()) >=
+        (int)sizeof b.temporary)
         return cf_fail(detail, CF_E_INVALID, "%.200s…: the path is too long", path);
     cf_buf_init(&b.vectors);
     cf_buf_init(&b.ids);

@@ -11,12 +11,13 @@ enum { NEIGHBOURS = 1000, GROUP = 16, KIND_COUNT = 3 };
 enum kind { KIND_HELD, KIND_PERTURBED, KIND_MIXED };
 
 static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100, NEIGHBOURS};
-static const double grid_recall[CF_ANN_GRID_RECALL] = {.5, .6, .7, .8, .85, .9, .925, .95, .96, .97, .98, .99, .995, .999};
+static const double grid_recall[CF_ANN_GRID_RECALL] = {.5,  .6,  .7,  .8,  .85, .9,   .925,
+                                                       .95, .96, .97, .98, .99, .995, .999};
 
 struct probe {
     uint32_t self; /* the row that does not count, or UINT32_MAX */
     float reach;
-    uint32_t count;                     /* neighbours, nearest first */
+    uint32_t count;                      /* neighbours, nearest first */
     struct cf_ann_candidate *neighbours; /* [NEIGHBOURS]; row becomes the rank of its leaf */
 };
 
@@ -26,8 +27,8 @@ struct trial {
     float *queries; /* [probe_count][dim] */
     struct probe *probes;
     struct cf_ann_candidate *neighbours;
-    struct cf_ann_leaf *leaves; /* [probe_count][leaf_count] */
-    uint32_t *ranks;            /* likewise */
+    struct cf_ann_leaf *leaves;       /* [probe_count][leaf_count] */
+    uint32_t *ranks;                  /* likewise */
     uint32_t held_count, probe_count; /* kind after kind, held_count of each */
 };
 
@@ -98,7 +99,8 @@ static void measure_group(void *arg, size_t group)
         rank_neighbours(t, p, t->leaves + group * leaf_count, t->ranks + group * leaf_count);
 }
 
-/* The share of the first k neighbours (or of others exactly as near) that lie in the first `leaves` leaves. */
+/* The share of the first k neighbours (or of others exactly as near) that lie in the first `leaves` leaves.
+ */
 static double recall_of(const struct probe *probe, uint32_t k, uint64_t leaves)
 {
     uint32_t wanted = k < probe->count ? k : probe->count, found = 0;
@@ -182,8 +184,10 @@ static void fill_table(const struct trial *t, struct cf_ann_calibration *out)
         }
 }
 
-/* Noise of half the distance to the nearest other vector: near enough to find it, far enough to change the order. */
-static void perturb(const struct trial *t, const struct probe *held, const float *x, struct cf_rng *rng, float *out)
+/* Noise of half the distance to the nearest other vector: near enough to find it, far enough to change the
+ * order. */
+static void perturb(const struct trial *t, const struct probe *held, const float *x, struct cf_rng *rng,
+                    float *out)
 {
     uint32_t dim = t->ann->header.dim;
     double size = .5 * sqrt((double)(held->count ? held->neighbours[0].key : 0)) / sqrt(dim / 3.0);
@@ -218,7 +222,8 @@ static enum cf_err measure(struct trial *t, const uint32_t *held, const struct c
     struct cf_rng rng = cf_rng(t->ann->header.seed ^ 0xCA11B8A7Eu);
     enum cf_err err = CF_OK;
 
-    /* The perturbed ones need the neighbours of the held ones, so these are measured first; twice is simpler than apart. */
+    /* The perturbed ones need the neighbours of the held ones, so these are measured first; twice is simpler
+     * than apart. */
     for (unsigned kind = 0; kind < KIND_COUNT && !err; kind++) {
         make_queries(t, held, (enum kind)kind, &rng);
         if (kind != KIND_HELD && kind != KIND_MIXED)

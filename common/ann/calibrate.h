@@ -1,9 +1,11 @@
-/* Recall, not knobs: how many leaves a recall takes, measured when the index is built, on three kinds of queries that it
- * makes itself: vectors held back from shaping the partition (new pictures), the same a little perturbed (other copies of
- * known pictures), and mixtures of coordinates of several (nothing like the collection).
+/* Recall, not knobs: how many leaves a recall takes, measured when the index is built, on three kinds of
+ * queries that it makes itself: vectors held back from shaping the partition (new pictures), the same a
+ * little perturbed (other copies of known pictures), and mixtures of coordinates of several (nothing like the
+ * collection).
  *
- * A table entry is the smallest number of leaves at which the lower confidence bound (one-sided, 99 %) of the mean recall
- * reaches the grid's value, for every kind. What lies between two points of the grid is taken from the harder one. */
+ * A table entry is the smallest number of leaves at which the lower confidence bound (one-sided, 99 %) of the
+ * mean recall reaches the grid's value, for every kind. What lies between two points of the grid is taken
+ * from the harder one. */
 #ifndef CF_ANN_CALIBRATE_H
 #define CF_ANN_CALIBRATE_H
 
@@ -20,8 +22,8 @@ uint32_t cf_ann_held_count(uint64_t count);
 enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const uint32_t *held, uint32_t held_count,
                              const struct cf_ann_crew *crew, struct cf_ann_calibration *out) CF_MUST_CHECK;
 
-/* Leaves for `k` results at `recall`, of `reach` the distance to the nearest centroid; at most leaf_count, whatever the
- * table says. */
+/* Leaves for `k` results at `recall`, of `reach` the distance to the nearest centroid; at most leaf_count,
+ * whatever the table says. */
 uint64_t cf_ann_leaves_wanted(const struct cf_ann *ann, float reach, uint64_t k, double recall);
 
 #endif

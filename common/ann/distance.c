@@ -88,10 +88,12 @@ CF_AVX512 static float distance_f32_avx512(const float *a, const float *b, uint3
 
     for (; i + CF_ANN_LANES <= dim; i += CF_ANN_LANES)
         for (unsigned j = 0; j < 4; j++)
-            sum[j] = add_square_avx512(sum[j], _mm512_loadu_ps(a + i + 16 * j), _mm512_loadu_ps(b + i + 16 * j));
+            sum[j] =
+                add_square_avx512(sum[j], _mm512_loadu_ps(a + i + 16 * j), _mm512_loadu_ps(b + i + 16 * j));
     for (unsigned j = 0; i < dim; j++, i += 16) {
         __mmask16 mask = tail_mask(dim - i);
-        sum[j] = add_square_avx512(sum[j], _mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i));
+        sum[j] =
+            add_square_avx512(sum[j], _mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i));
     }
     return fold_avx512(sum);
 }

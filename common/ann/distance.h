@@ -1,6 +1,7 @@
-/* Squared distances in single precision, bit for bit the same at every SIMD level: 64 running sums (dimension i goes to
- * sum i mod 64), each a multiplication and an addition without fusing, folded in a fixed order. So an index built on one
- * machine is the same file on another, and neighbours do not depend on the processor. */
+/* Squared distances in single precision, bit for bit the same at every SIMD level: 64 running sums (dimension
+ * i goes to sum i mod 64), each a multiplication and an addition without fusing, folded in a fixed order. So
+ * an index built on one machine is the same file on another, and neighbours do not depend on the processor.
+ */
 #ifndef CF_ANN_DISTANCE_H
 #define CF_ANN_DISTANCE_H
 

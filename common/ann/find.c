@@ -1,4 +1,5 @@
-/* Ids: stored by position, found by a table of hashes. Everything read from the file is bounded before it is used. */
+/* Ids: stored by position, found by a table of hashes. Everything read from the file is bounded before it is
+ * used. */
 #include "common/ann/image.h"
 #include "common/base/hash.h"
 

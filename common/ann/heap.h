@@ -13,7 +13,7 @@ struct cf_ann_candidate {
 };
 
 struct cf_ann_heap {
-    const struct cf_ann *ann;       /* for the ids of ties; borrowed */
+    const struct cf_ann *ann;         /* for the ids of ties; borrowed */
     struct cf_ann_candidate *entries; /* room for k; the worst is first */
     size_t k, count;
 };

@@ -50,7 +50,8 @@ void cf_ann_image_bind(struct cf_ann *ann)
     ann->leaf_first = (const uint32_t *)(const void *)cf_ann_section(ann, CF_ANN_LEAF_FIRST).data;
     ann->centroids = (const float *)(const void *)cf_ann_section(ann, CF_ANN_CENTROIDS).data;
     ann->radii = (const float *)(const void *)cf_ann_section(ann, CF_ANN_RADII).data;
-    ann->calibration = (const struct cf_ann_calibration *)(const void *)cf_ann_section(ann, CF_ANN_CALIBRATION).data;
+    ann->calibration =
+        (const struct cf_ann_calibration *)(const void *)cf_ann_section(ann, CF_ANN_CALIBRATION).data;
     ann->tags = cf_ann_section(ann, CF_ANN_TAGS).data;
     ann->id_offsets = (const uint64_t *)(const void *)cf_ann_section(ann, CF_ANN_ID_OFFSETS).data;
     ann->id_bytes = cf_ann_section(ann, CF_ANN_ID_BYTES).data;

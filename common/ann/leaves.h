@@ -1,4 +1,5 @@
-/* Leaves in the order of their centroids' distance from a query, taken one at a time: a heap, since few are wanted. */
+/* Leaves in the order of their centroids' distance from a query, taken one at a time: a heap, since few are
+ * wanted. */
 #ifndef CF_ANN_LEAVES_H
 #define CF_ANN_LEAVES_H
 

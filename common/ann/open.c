@@ -17,8 +17,9 @@ static enum cf_err damaged(const char *path, const char *what, struct cf_detail 
 static bool counts_fit(const struct cf_ann_header *h)
 {
     return h->dim >= 1 && h->dim <= CF_ANN_DIM_MAX && h->tag_bytes <= CF_ANN_TAG_BYTES_MAX &&
-           h->count <= CF_ANN_COUNT_MAX && h->leaf_count <= h->count && (h->count == 0 || h->leaf_count > 0) &&
-           h->id_bytes <= h->count * CF_ANN_ID_BYTES_MAX && h->slot_count == cf_ann_slot_count(h->count) &&
+           h->count <= CF_ANN_COUNT_MAX && h->leaf_count <= h->count &&
+           (h->count == 0 || h->leaf_count > 0) && h->id_bytes <= h->count * CF_ANN_ID_BYTES_MAX &&
+           h->slot_count == cf_ann_slot_count(h->count) &&
            h->attachment_bytes <= CF_ANN_ATTACHMENT_BYTES_MAX && h->section_count == CF_ANN_SECTION_COUNT &&
            h->scale_exponent >= -160 && h->scale_exponent <= 160;
 }
@@ -29,8 +30,8 @@ static bool table_fits(const struct cf_ann_header *h, uint64_t file_bytes)
     struct cf_ann_header expected = *h; /* the layout leaves the checksums alone */
 
     cf_ann_layout(&expected);
-    return memcmp(expected.sections, h->sections, sizeof h->sections) == 0 && expected.file_bytes == h->file_bytes &&
-           h->file_bytes == file_bytes;
+    return memcmp(expected.sections, h->sections, sizeof h->sections) == 0 &&
+           expected.file_bytes == h->file_bytes && h->file_bytes == file_bytes;
 }
 
 static enum cf_err check_header(const struct cf_ann_header *h, uint64_t file_bytes, const char *path,
@@ -41,8 +42,8 @@ static enum cf_err check_header(const struct cf_ann_header *h, uint64_t file_byt
     if (h->endian_mark != CF_ANN_ENDIAN_MARK)
         return damaged(path, "written on a machine of another byte order", detail);
     if (h->version != CF_ANN_VERSION)
-        return cf_fail(detail, CF_E_BAD_VERSION, "%s: index version %u, this program reads %d; build it anew", path,
-                       h->version, CF_ANN_VERSION);
+        return cf_fail(detail, CF_E_BAD_VERSION, "%s: index version %u, this program reads %d; build it anew",
+                       path, h->version, CF_ANN_VERSION);
     if (cf_ann_header_checksum(h) != h->xxh3)
         return damaged(path, "the header does not match its checksum", detail);
     if (!counts_fit(h))
@@ -63,7 +64,8 @@ static bool leaves_fit(const struct cf_ann *ann)
     return ann->leaf_first[0] == 0 && ann->leaf_first[count] == ann->header.count;
 }
 
-static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *header, struct cf_detail *detail)
+static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *header,
+                               struct cf_detail *detail)
 {
     struct stat status;
     ssize_t got;
@@ -172,8 +174,8 @@ enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail)
 
     if (err)
         return err;
-    if (!floats_finite(ann->rows, h->count * h->dim) || !floats_finite(ann->centroids, h->leaf_count * h->dim) ||
-        !floats_finite(ann->radii, h->leaf_count))
+    if (!floats_finite(ann->rows, h->count * h->dim) ||
+        !floats_finite(ann->centroids, h->leaf_count * h->dim) || !floats_finite(ann->radii, h->leaf_count))
         return damaged(ann->name, "a vector holds a value that is not a finite number", detail);
     if (ann->id_offsets[0] != 0 || ann->id_offsets[h->count] != h->id_bytes)
         return damaged(ann->name, "its ids do not add up", detail);

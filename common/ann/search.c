@@ -6,7 +6,8 @@
 #include "common/ann/heap.h"
 #include "common/ann/leaves.h"
 
-/* Above this (in the scale of the rows) squares might not fit a float; the whole index is then scanned in doubles. */
+/* Above this (in the scale of the rows) squares might not fit a float; the whole index is then scanned in
+ * doubles. */
 #define QUERY_MAX 0x1p50f
 
 struct cf_ann_searcher {
@@ -65,7 +66,8 @@ static enum cf_err prepare(const struct cf_ann *ann, struct cf_ann_searcher *s, 
     return ok ? CF_OK : CF_E_NO_MEMORY;
 }
 
-static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_query *query, struct cf_detail *detail)
+static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_query *query,
+                               struct cf_detail *detail)
 {
     if (query->k == 0)
         return cf_fail(detail, CF_E_BAD_K, "k is 0: it must be at least 1");
@@ -123,13 +125,14 @@ static void scan_leaf(struct pass *pass, uint32_t leaf)
         offer(pass, pass->distance(pass->scaled, ann->rows + (size_t)row * dim, dim), row);
 }
 
-/* Enough leaves for the recall at this k: what `keep` turned away counts as if it had been asked for too, so that a filter
- * widens the search by as much as it thins out the neighbourhood. */
+/* Enough leaves for the recall at this k: what `keep` turned away counts as if it had been asked for too, so
+ * that a filter widens the search by as much as it thins out the neighbourhood. */
 static bool enough(const struct pass *pass, float reach, uint64_t visited)
 {
     if (!cf_ann_heap_full(&pass->heap) || pass->query->exact)
         return false;
-    return visited >= cf_ann_leaves_wanted(pass->ann, reach, pass->heap.k + pass->rejected, pass->query->recall);
+    return visited >=
+           cf_ann_leaves_wanted(pass->ann, reach, pass->heap.k + pass->rejected, pass->query->recall);
 }
 
 static bool scan_by_leaves(struct pass *pass, struct cf_ann_leaf *entries)
@@ -173,7 +176,8 @@ static void settle_ties(const struct cf_ann *ann, struct cf_ann_hit *hits, size_
     for (size_t i = 1; i < count; i++)
         for (size_t j = i; j > 0; j--) {
             struct cf_ann_hit moved = hits[j];
-            if (!(hits[j - 1].distance == moved.distance && cf_ann_id_compare(ann, hits[j - 1].item, moved.item) > 0))
+            if (!(hits[j - 1].distance == moved.distance &&
+                  cf_ann_id_compare(ann, hits[j - 1].item, moved.item) > 0))
                 break;
             hits[j] = hits[j - 1];
             hits[j - 1] = moved;
@@ -194,8 +198,9 @@ static size_t collect(struct pass *pass, bool wide, struct cf_ann_hit *hits)
     return count;
 }
 
-enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *searcher, const struct cf_ann_query *query,
-                          struct cf_ann_hit *hits, size_t *count, bool *exact, struct cf_detail *detail)
+enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *searcher,
+                          const struct cf_ann_query *query, struct cf_ann_hit *hits, size_t *count,
+                          bool *exact, struct cf_detail *detail)
 {
     size_t k = query->k < ann->header.count ? query->k : (size_t)ann->header.count;
     enum cf_err err = check_query(ann, query, detail);

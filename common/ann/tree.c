@@ -45,7 +45,8 @@ static uint32_t sample_node(const struct growth *g, const struct node *node, con
     return count;
 }
 
-static const float *farthest(const struct growth *g, const float *from, const float *const *sample, uint32_t count)
+static const float *farthest(const struct growth *g, const float *from, const float *const *sample,
+                             uint32_t count)
 {
     const float *best = sample[0];
     float best_key = -1;
@@ -60,7 +61,8 @@ static const float *farthest(const struct growth *g, const float *from, const fl
     return best;
 }
 
-/* One round of Lloyd's: centres become the means of what is nearest to them. False when a side would be empty. */
+/* One round of Lloyd's: centres become the means of what is nearest to them. False when a side would be
+ * empty. */
 static bool lloyd_round(const struct growth *g, const float *const *sample, uint32_t count, float *centres)
 {
     uint32_t dim = g->points->dim, sizes[2] = {0, 0};
@@ -121,7 +123,8 @@ static bool before(const struct growth *g, uint32_t a, uint32_t b)
     return g->keys[a] < g->keys[b] || (g->keys[a] == g->keys[b] && a < b);
 }
 
-/* Puts the points that come first before `middle` (quickselect; the pivot at random, so that no order is a bad one). */
+/* Puts the points that come first before `middle` (quickselect; the pivot at random, so that no order is a
+ * bad one). */
 static void select_node(void *arg, size_t i)
 {
     struct growth *g = arg;
@@ -215,7 +218,8 @@ static enum cf_err keep_leaves(struct cf_ann_tree *tree, const struct growth *g)
     tree->leaf_count = g->node_count;
     for (uint32_t i = 0; i < g->node_count; i++) {
         tree->first[i + 1] = g->nodes[i].end;
-        qsort(tree->order + g->nodes[i].begin, g->nodes[i].end - g->nodes[i].begin, sizeof *tree->order, compare_u32);
+        qsort(tree->order + g->nodes[i].begin, g->nodes[i].end - g->nodes[i].begin, sizeof *tree->order,
+              compare_u32);
     }
     return CF_OK;
 }
@@ -259,8 +263,8 @@ void cf_ann_tree_fini(struct cf_ann_tree *tree)
     *tree = (struct cf_ann_tree){0};
 }
 
-static uint32_t add_points(const struct cf_ann_tree *tree, const struct cf_ann_points *points, uint32_t leaf, int held,
-                           float share, float *centroid)
+static uint32_t add_points(const struct cf_ann_tree *tree, const struct cf_ann_points *points, uint32_t leaf,
+                           int held, float share, float *centroid)
 {
     uint32_t count = 0;
 

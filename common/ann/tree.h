@@ -1,6 +1,6 @@
-/* The partition: a balanced tree of two-means splits, cut at the median, down to small leaves. Only its leaves are kept:
- * a query measures every centroid (one in CF_ANN_LEAF_MAX / 2 of the rows at most) and takes leaves nearest first.
- * Duplicates and constants split as well as anything: ties go by position. */
+/* The partition: a balanced tree of two-means splits, cut at the median, down to small leaves. Only its
+ * leaves are kept: a query measures every centroid (one in CF_ANN_LEAF_MAX / 2 of the rows at most) and takes
+ * leaves nearest first. Duplicates and constants split as well as anything: ties go by position. */
 #ifndef CF_ANN_TREE_H
 #define CF_ANN_TREE_H
 
@@ -27,7 +27,8 @@ enum cf_err cf_ann_tree_grow(struct cf_ann_tree *tree, const struct cf_ann_point
                              const struct cf_ann_crew *crew) CF_MUST_CHECK;
 void cf_ann_tree_fini(struct cf_ann_tree *tree);
 
-/* The centroid of a leaf's points (held ones left out, unless there are no others) and the largest distance from it. */
+/* The centroid of a leaf's points (held ones left out, unless there are no others) and the largest distance
+ * from it. */
 void cf_ann_tree_centroid(const struct cf_ann_tree *tree, const struct cf_ann_points *points, uint32_t leaf,
                           float *centroid, float *radius);
 

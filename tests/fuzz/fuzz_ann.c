@@ -1,5 +1,5 @@
-/* The loader of index files: whatever the bytes, open, verify, look up and search stay within the file. Since random bytes
- * rarely have the right checksum, a first byte of 1 asks for the header's to be put right. */
+/* The loader of index files: whatever the bytes, open, verify, look up and search stay within the file. Since
+ * random bytes rarely have the right checksum, a first byte of 1 asks for the header's to be put right. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>

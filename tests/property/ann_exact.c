@@ -1,4 +1,5 @@
-/* Against the naive scan, over odd shapes: exact answers are the same items in the same order with the same distances. */
+/* Against the naive scan, over odd shapes: exact answers are the same items in the same order with the same
+ * distances. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,19 +13,21 @@
 
 enum { K_MAX = 400 };
 
-static void check_hits(const struct cf_ann *ann, const struct ann_set *set, const struct cf_ann_hit *hits, size_t count,
-                       const size_t *best, const float *squared)
+static void check_hits(const struct cf_ann *ann, const struct ann_set *set, const struct cf_ann_hit *hits,
+                       size_t count, const size_t *best, const float *squared)
 {
     for (size_t i = 0; i < count; i++) {
         assert_float_equal(hits[i].distance, sqrtf(squared[i]), 0);
         struct cf_bytes id = cf_ann_id(ann, hits[i].item), expected = ann_set_id(set, best[i]);
-        /* Distances that differ before the root and not after it go by id: then only the distance is compared. */
+        /* Distances that differ before the root and not after it go by id: then only the distance is
+         * compared. */
         bool tie = (i > 0 && hits[i - 1].distance == hits[i].distance) ||
                    (i + 1 < count && hits[i + 1].distance == hits[i].distance);
         if (!tie)
             assert_true(cf_bytes_equal(id, expected));
         else if (i > 0 && hits[i - 1].distance == hits[i].distance)
-            assert_true(strncmp((const char *)cf_ann_id(ann, hits[i - 1].item).data, (const char *)id.data, id.len) <= 0);
+            assert_true(strncmp((const char *)cf_ann_id(ann, hits[i - 1].item).data, (const char *)id.data,
+                                id.len) <= 0);
     }
 }
 
@@ -91,7 +94,8 @@ static void odd_counts(void **state)
     (void)state;
     for (size_t count = 0; count <= 300; count += count < 12 ? 1 : 1 + count / 6)
         for (int kind = 0; kind < ANN_KINDS; kind++)
-            check_shape((enum ann_kind)kind, count, 1 + (uint32_t)(count * 7 + (size_t)kind) % 70, 1, count + 1);
+            check_shape((enum ann_kind)kind, count, 1 + (uint32_t)(count * 7 + (size_t)kind) % 70, 1,
+                        count + 1);
 }
 
 static void every_dimension(void **state)
@@ -102,7 +106,8 @@ static void every_dimension(void **state)
     check_shape(ANN_CLUSTERED, 20, CF_ANN_DIM_MAX, 1, 5);
 }
 
-/* The squares of 1e-20 vanish in single precision and those of 1e30 overflow: here the naive scan is in doubles. */
+/* The squares of 1e-20 vanish in single precision and those of 1e30 overflow: here the naive scan is in
+ * doubles. */
 static void extreme_scales(void **state)
 {
     (void)state;
@@ -198,7 +203,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_agree), cmocka_unit_test(odd_counts), cmocka_unit_test(every_dimension),
+        cmocka_unit_test(kernels_agree),  cmocka_unit_test(odd_counts), cmocka_unit_test(every_dimension),
         cmocka_unit_test(extreme_scales), cmocka_unit_test(far_query),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);

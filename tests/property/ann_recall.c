@@ -19,8 +19,8 @@ static struct ann_set split(struct ann_set *set, size_t query_count)
     return queries;
 }
 
-static double mean_recall(const struct cf_ann *ann, const struct ann_set *set, const struct ann_set *queries, uint32_t k,
-                          double recall)
+static double mean_recall(const struct cf_ann *ann, const struct ann_set *set, const struct ann_set *queries,
+                          uint32_t k, double recall)
 {
     struct cf_ann_searcher *searcher = cf_ann_searcher_new();
     double sum = 0;

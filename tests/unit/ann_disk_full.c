@@ -1,9 +1,10 @@
-/* A full disk is an error with a name, and nothing is left on it. Needs the right to mount a small file system. */
+/* A full disk is an error with a name, and nothing is left on it. Needs the right to mount a small file
+ * system. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@
 static void disk_full(void **state)
 {
     (void)state;
-    struct ann_set small = ann_set_make(ANN_RANDOM, 100, 16, 0, 1, 1), large = ann_set_make(ANN_RANDOM, 6000, 64, 0, 1, 1);
+    struct ann_set small = ann_set_make(ANN_RANDOM, 100, 16, 0, 1, 1),
+                   large = ann_set_make(ANN_RANDOM, 6000, 64, 0, 1, 1);
     struct cf_detail detail = {""};
     struct cf_ann *ann;
 

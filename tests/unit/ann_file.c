@@ -78,7 +78,7 @@ static void flip_every_byte(struct ann_set *set, size_t step)
 
     for (size_t at = 0; at < content.len; at += step) {
         const uint8_t masks[] = {0x01, 0x80, 0xff};
-        for (size_t m = 0; m < 3; m += step > 1 ? 2 : 1) {
+        for (size_t m = 0; m<3; m += step> 1 ? 2 : 1) {
             struct cf_ann *ann = NULL;
             content.data[at] ^= masks[m];
             spill(path, content.data, content.len);
@@ -101,7 +101,8 @@ static void flip_every_byte(struct ann_set *set, size_t step)
 static void flipped_bytes(void **state)
 {
     (void)state;
-    struct ann_set small = ann_set_make(ANN_RANDOM, 5, 2, 3, 1, 1), larger = ann_set_make(ANN_CLUSTERED, 1500, 3, 2, 1, 1);
+    struct ann_set small = ann_set_make(ANN_RANDOM, 5, 2, 3, 1, 1),
+                   larger = ann_set_make(ANN_CLUSTERED, 1500, 3, 2, 1, 1);
     flip_every_byte(&small, 1);
     flip_every_byte(&larger, 211);
     ann_set_free(&small);
@@ -354,10 +355,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_stored), cmocka_unit_test(flipped_bytes),     cmocka_unit_test(cut_short),
-        cmocka_unit_test(foreign_files),  cmocka_unit_test(same_bytes),        cmocka_unit_test(bad_input),
-        cmocka_unit_test(bad_queries),    cmocka_unit_test(cancelled),         cmocka_unit_test(previous_survives),
-        cmocka_unit_test(no_such_folder),
+        cmocka_unit_test(what_is_stored),    cmocka_unit_test(flipped_bytes),
+        cmocka_unit_test(cut_short),         cmocka_unit_test(foreign_files),
+        cmocka_unit_test(same_bytes),        cmocka_unit_test(bad_input),
+        cmocka_unit_test(bad_queries),       cmocka_unit_test(cancelled),
+        cmocka_unit_test(previous_survives), cmocka_unit_test(no_such_folder),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -51,7 +51,8 @@ struct ann_set ann_set_make(enum ann_kind kind, size_t count, uint32_t dim, uint
         for (uint32_t j = 0; j < dim; j++)
             set.vectors[i * dim + j] = (float)(set.vectors[i * dim + j] * scale);
         /* Not in the order of the positions, and of several lengths. */
-        snprintf(set.ids[i], sizeof set.ids[i], "%llu-album", (unsigned long long)((i * 7919 + 13) % 1000003));
+        snprintf(set.ids[i], sizeof set.ids[i], "%llu-album",
+                 (unsigned long long)((i * 7919 + 13) % 1000003));
         for (uint32_t j = 0; j < tag_bytes; j++)
             set.tags[i * tag_bytes + j] = (uint8_t)(i * 31 + j);
     }
@@ -98,7 +99,8 @@ struct cf_ann_source ann_set_source(struct ann_set *set)
     return (struct cf_ann_source){set_rewind, set_next, set};
 }
 
-enum cf_err ann_build(const char *path, struct ann_set *set, unsigned threads, uint64_t seed, struct cf_detail *detail)
+enum cf_err ann_build(const char *path, struct ann_set *set, unsigned threads, uint64_t seed,
+                      struct cf_detail *detail)
 {
     struct cf_ann_source source = ann_set_source(set);
     struct cf_ann_params params = {.dim = set->dim,
@@ -181,7 +183,8 @@ size_t ann_naive(const struct ann_set *set, const float *query, size_t k, size_t
         size_t at = count < k ? count++ : k;
         cf_ann_distances(query, set->vectors + i * set->dim, 1, set->dim, &key);
         for (; at > 0; at--) {
-            if (squared[at - 1] < key || (squared[at - 1] == key && strcmp(set->ids[best[at - 1]], set->ids[i]) < 0))
+            if (squared[at - 1] < key ||
+                (squared[at - 1] == key && strcmp(set->ids[best[at - 1]], set->ids[i]) < 0))
                 break;
             if (at < k) {
                 squared[at] = squared[at - 1];
@@ -196,8 +199,8 @@ size_t ann_naive(const struct ann_set *set, const float *query, size_t k, size_t
     return count;
 }
 
-double ann_recall(const struct cf_ann *ann, const struct ann_set *set, const float *query, uint32_t k, double recall,
-                  struct cf_ann_searcher *searcher)
+double ann_recall(const struct cf_ann *ann, const struct ann_set *set, const float *query, uint32_t k,
+                  double recall, struct cf_ann_searcher *searcher)
 {
     struct cf_ann_query asked = {.vector = query, .k = k, .recall = recall};
     struct cf_ann_hit *hits = calloc(k, sizeof *hits);

@@ -1,4 +1,5 @@
-/* Vectors, ids and tags for the tests of the index, made from a seed; and a folder of its own for the files. */
+/* Vectors, ids and tags for the tests of the index, made from a seed; and a folder of its own for the files.
+ */
 #ifndef CF_TESTS_ANN_FIXTURE_H
 #define CF_TESTS_ANN_FIXTURE_H
 
@@ -38,7 +39,7 @@ size_t ann_folder_entries(void);
 /* The naive answer: positions in the set by (squared distance, id). */
 size_t ann_naive(const struct ann_set *set, const float *query, size_t k, size_t *best, float *squared);
 /* The share of the naive k that the search found (or others exactly as near). */
-double ann_recall(const struct cf_ann *ann, const struct ann_set *set, const float *query, uint32_t k, double recall,
-                  struct cf_ann_searcher *searcher);
+double ann_recall(const struct cf_ann *ann, const struct ann_set *set, const float *query, uint32_t k,
+                  double recall, struct cf_ann_searcher *searcher);
 
 #endif

@@ -1,0 +1,115 @@
+/* What a query worker can search: for every space the mapped index generation and the tail that it does not cover, the
+ * removals that no shard knows of yet, and the shards that titles come from.
+ *
+ * The tail of a space is a function of what the shards say and of the index's marks: the newest record of an album over
+ * all shards, where that record lies behind the mark of its shard and the index knows nothing newer. It hides the album's
+ * item of the index. So an answer is that of one catalogue, newest version of each album, whatever was indexed when.
+ *
+ * Threads: one follower changes the state, one loop adds removals, any number search; a read-write lock that prefers
+ * writers stands between them, held exclusively for short moments only. */
+#ifndef CF_WORKERS_QUERY_ENGINE_H
+#define CF_WORKERS_QUERY_ENGINE_H
+
+#include "common/store/shard.h"
+#include "proto/msg.h"
+#include "workers/query/mapped.h"
+#include "workers/query/tail.h"
+
+#define CF_ENGINE_NO_SHARD UINT32_MAX
+
+struct cf_engine;
+
+enum cf_err cf_engine_new(struct cf_engine **engine, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_engine_free(struct cf_engine *engine); /* takes NULL */
+
+/* ---- The follower's thread ---- */
+
+/* Makes a shard known under the next number, 0, 1, … It must stay open for as long as anybody searches. */
+enum cf_err cf_engine_add_shard(struct cf_engine *engine, const char *name, struct cf_shard *shard,
+                                struct cf_detail *detail) CF_MUST_CHECK;
+/* CF_ENGINE_NO_SHARD when not known. */
+uint32_t cf_engine_shard(const struct cf_engine *engine, struct cf_str name);
+const char *cf_engine_shard_name(const struct cf_engine *engine, uint32_t shard);
+struct cf_shard *cf_engine_shard_handle(const struct cf_engine *engine, uint32_t shard);
+/* The last log entry of that shard which the index of that space covers; 0 for none. */
+uint64_t cf_engine_mark(const struct cf_engine *engine, size_t space, uint32_t shard);
+uint64_t cf_engine_generation(const struct cf_engine *engine, size_t space);
+
+/* The newest record of an album over all shards; its strings come from the arena. CF_E_NOT_FOUND. A shard that cannot read
+ * its record is passed over unless no other knows the album. Any thread may call this while no shard is added. */
+enum cf_err cf_engine_newest(const struct cf_engine *engine, struct cf_str id, struct cf_arena *arena,
+                             struct cf_shard_album *record, uint32_t *shard, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* The newest record of an album, and its vector in each space, NULL where there is none or none is needed. */
+struct cf_engine_change {
+    struct cf_tail_album album;
+    const float *vectors[CF_SPACE_COUNT];
+};
+/* In one step for all searches. CF_E_NO_MEMORY: apply the same changes again later. */
+enum cf_err cf_engine_apply(struct cf_engine *engine, const struct cf_engine_change *changes, size_t count,
+                            struct cf_detail *detail) CF_MUST_CHECK;
+
+/* A new generation is staged first: its own tail is made from the old one, outside the lock, and may be added to where its
+ * marks lie before those of the old one. Adopting swaps both at once and frees the old ones. */
+struct cf_stage;
+enum cf_err cf_engine_stage(const struct cf_engine *engine, size_t space, struct cf_mapped **mapped,
+                            struct cf_stage **stage, struct cf_detail *detail) CF_MUST_CHECK;
+size_t cf_stage_space(const struct cf_stage *stage);
+uint64_t cf_stage_mark(const struct cf_stage *stage, uint32_t shard);
+enum cf_err cf_stage_put(struct cf_stage *stage, const struct cf_engine_change *change,
+                         struct cf_detail *detail) CF_MUST_CHECK;
+void cf_stage_free(struct cf_stage *stage); /* takes NULL */
+void cf_engine_adopt(struct cf_engine *engine, struct cf_stage **stage);
+
+/* Everything that the shards held at that moment (monotonic) is in the state. */
+void cf_engine_caught_up(struct cf_engine *engine, uint64_t began_ms);
+
+/* Removals that were not yet compared with the shards, into the arena. Asked before a catch-up; after it each is settled
+ * with the newest version that the shards hold ({0, 0} for none): a removal that the shards know of is forgotten. */
+enum cf_err cf_engine_unsettled(struct cf_engine *engine, struct cf_arena *arena, struct cf_removed *removals) CF_MUST_CHECK;
+void cf_engine_settle(struct cf_engine *engine, const struct cf_removed_item *removal, struct cf_version newest);
+
+/* ---- The loop's thread ---- */
+
+/* From now on no version up to this one of the album is found. */
+enum cf_err cf_engine_remove(struct cf_engine *engine, const struct cf_removed_item *removal) CF_MUST_CHECK;
+/* What a heartbeat says of each space; names are static. */
+void cf_engine_status(struct cf_engine *engine, struct cf_index_status status[CF_SPACE_COUNT]);
+size_t cf_engine_removal_count(struct cf_engine *engine); /* those that the shards do not know of yet */
+
+/* ---- Searches, any thread ---- */
+
+/* Scratch of one searching thread. */
+struct cf_engine_scratch {
+    struct cf_ann_searcher *searcher;
+    struct cf_arena *arena; /* emptied by every call that takes it */
+};
+
+/* The vector of an album in a space. CF_E_NOT_FOUND (never heard of, or removed: the sentence says which), CF_E_FLAGGED,
+ * CF_E_NOT_DESCRIBED. */
+enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_str id, struct cf_engine_scratch *scratch,
+                             float *out, struct cf_detail *detail) CF_MUST_CHECK;
+
+struct cf_engine_query {
+    size_t space;
+    const float *vector;
+    uint32_t k;
+    double recall;
+    bool exact;
+    struct cf_str self; /* the album asked for, or empty: left out, or with include_self at distance 0 */
+    bool include_self;
+};
+
+struct cf_engine_answer {
+    uint64_t generation;
+    bool exact;
+    uint64_t stale_ms;
+    struct cf_neighbor *neighbors; /* from the arena, strings too */
+    size_t neighbor_count;
+};
+
+enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_query *query,
+                             struct cf_engine_scratch *scratch, struct cf_arena *arena, struct cf_engine_answer *answer,
+                             struct cf_detail *detail) CF_MUST_CHECK;
+
+#endif

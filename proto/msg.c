@@ -22,7 +22,8 @@ const char *cf_role_name(enum cf_role role)
     return (unsigned)role < CF_ROLE_COUNT ? role_names[role] : "unknown";
 }
 
-/* The envelope. It is read in three steps, because each failure must still know what the step before found. */
+/* The envelope. It is read in three steps, because each failure must still know what the step before found.
+ */
 struct envelope {
     uint64_t v;
     struct cf_str kind;
@@ -73,7 +74,8 @@ static enum cf_err find_kind(struct cf_str name, enum cf_kind *kind, struct cf_d
     return cf_fail(detail, CF_E_UNKNOWN_KIND, "\"%.*s\" is not a kind of message", CF_STR_ARG(name));
 }
 
-static enum cf_err read_envelope(const struct cf_record_map *map, struct cf_msg *msg, struct cf_detail *detail)
+static enum cf_err read_envelope(const struct cf_record_map *map, struct cf_msg *msg,
+                                 struct cf_detail *detail)
 {
     struct envelope envelope;
     enum cf_err err = cf_record_read(map, &id_table, &envelope, detail);
@@ -90,7 +92,8 @@ static enum cf_err read_envelope(const struct cf_record_map *map, struct cf_msg 
     return err ? err : find_kind(envelope.kind, &msg->kind, detail);
 }
 
-enum cf_err cf_msg_decode(struct cf_bytes bytes, struct cf_arena *arena, struct cf_msg *msg, struct cf_detail *detail)
+enum cf_err cf_msg_decode(struct cf_bytes bytes, struct cf_arena *arena, struct cf_msg *msg,
+                          struct cf_detail *detail)
 {
     struct cf_record_map *map = NULL;
     struct cf_msg draft = {0};

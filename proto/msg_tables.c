@@ -3,46 +3,73 @@
 #include "common/base/hash.h"
 
 /* One line a field, in the order of the wire. S is the struct; the key is the member's name. */
-#define UINT(S, member, flag, low, high)                                                                               \
-    {.key = #member, .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, member), .min = low, .max = high}
-#define REAL(S, member, flag, low, high)                                                                               \
-    {.key = #member, .type = CF_FIELD_REAL, .flags = flag, .offset = offsetof(S, member), .min = low, .max = high}
-#define BOOL(S, member) {.key = #member, .type = CF_FIELD_BOOL, .offset = offsetof(S, member)}
-#define STR(S, member, flag, low, high)                                                                                \
-    {.key = #member, .type = CF_FIELD_STR, .flags = flag, .offset = offsetof(S, member), .min = low, .max = high}
-#define BYTES(S, member, low, high)                                                                                    \
-    {.key = #member, .type = CF_FIELD_BYTES, .offset = offsetof(S, member), .min = low, .max = high}
-#define WORD(S, member, flag, words)                                                                                   \
-    {.key = #member, .type = CF_FIELD_ENUM, .flags = flag, .offset = offsetof(S, member), .names = words}
-#define STRS(S, member, counter, flag, high, each)                                                                     \
-    {.key = #member, .type = CF_FIELD_STRS, .flags = flag, .offset = offsetof(S, member),                              \
-     .count_offset = offsetof(S, counter), .max = high, .each_max = each}
-#define META(S)                                                                                                        \
-    {.key = "meta", .type = CF_FIELD_PAIRS, .offset = offsetof(S, meta), .count_offset = offsetof(S, meta_count),      \
-     .max = CF_META_MAX, .each_max = CF_META_VALUE_BYTES_MAX, .key_max = CF_META_KEY_BYTES_MAX}
-#define LIST(S, member, counter, flag, high, elements)                                                                 \
-    {.key = #member, .type = CF_FIELD_LIST, .flags = flag, .offset = offsetof(S, member),                              \
-     .count_offset = offsetof(S, counter), .max = high, .table = &elements}
+#define UINT(S, member, flag, low, high)                                                                     \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, member), .min = low,     \
+        .max = high                                                                                          \
+    }
+#define REAL(S, member, flag, low, high)                                                                     \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_REAL, .flags = flag, .offset = offsetof(S, member), .min = low,     \
+        .max = high                                                                                          \
+    }
+#define BOOL(S, member)                                                                                      \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_BOOL, .offset = offsetof(S, member)                                 \
+    }
+#define STR(S, member, flag, low, high)                                                                      \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_STR, .flags = flag, .offset = offsetof(S, member), .min = low,      \
+        .max = high                                                                                          \
+    }
+#define BYTES(S, member, low, high)                                                                          \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_BYTES, .offset = offsetof(S, member), .min = low, .max = high       \
+    }
+#define WORD(S, member, flag, words)                                                                         \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_ENUM, .flags = flag, .offset = offsetof(S, member), .names = words  \
+    }
+#define STRS(S, member, counter, flag, high, each)                                                           \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_STRS, .flags = flag, .offset = offsetof(S, member),                 \
+        .count_offset = offsetof(S, counter), .max = high, .each_max = each                                  \
+    }
+#define META(S)                                                                                              \
+    {                                                                                                        \
+        .key = "meta", .type = CF_FIELD_PAIRS, .offset = offsetof(S, meta),                                  \
+        .count_offset = offsetof(S, meta_count), .max = CF_META_MAX, .each_max = CF_META_VALUE_BYTES_MAX,    \
+        .key_max = CF_META_KEY_BYTES_MAX                                                                     \
+    }
+#define LIST(S, member, counter, flag, high, elements)                                                       \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_LIST, .flags = flag, .offset = offsetof(S, member),                 \
+        .count_offset = offsetof(S, counter), .max = high, .table = &elements                                \
+    }
 /* A version is two keys; seq 0 is no version, so the required one starts at 1. */
-#define VERSION(S, flag)                                                                                               \
-    {.key = "epoch", .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, version.epoch)},                      \
-    {.key = "seq", .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, version.seq),                           \
-     .min = (flag) & CF_FIELD_REQUIRED ? 1 : 0}
+#define VERSION(S, flag)                                                                                     \
+    {.key = "epoch", .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, version.epoch)},            \
+    {                                                                                                        \
+        .key = "seq", .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, version.seq),              \
+        .min = (flag)&CF_FIELD_REQUIRED ? 1 : 0                                                              \
+    }
 
-#define ALBUM_ID(S) STR(S, album, CF_FIELD_REQUIRED, 1, CF_ALBUM_BYTES_MAX)
-#define ALBUM_ASKED(S) STR(S, album, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
-#define SPACE(S, flag) STR(S, space, flag, 1, CF_SPACE_BYTES_MAX)
-#define SPACE_ASKED(S, flag) STR(S, space, (flag) | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
-#define ERROR(S, flag) STR(S, error, flag, 1, CF_NAME_BYTES_MAX)
-#define DETAIL(S) STR(S, detail, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
-#define TEXT(S, member) STR(S, member, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
+#define ALBUM_ID(S)           STR(S, album, CF_FIELD_REQUIRED, 1, CF_ALBUM_BYTES_MAX)
+#define ALBUM_ASKED(S)        STR(S, album, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
+#define SPACE(S, flag)        STR(S, space, flag, 1, CF_SPACE_BYTES_MAX)
+#define SPACE_ASKED(S, flag)  STR(S, space, (flag) | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
+#define ERROR(S, flag)        STR(S, error, flag, 1, CF_NAME_BYTES_MAX)
+#define DETAIL(S)             STR(S, detail, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
+#define TEXT(S, member)       STR(S, member, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
 #define NAME(S, member, flag) STR(S, member, flag, 1, CF_NAME_BYTES_MAX)
-#define SHA256(S) BYTES(S, sha256, CF_SHA256_BYTES, CF_SHA256_BYTES)
+#define SHA256(S)             BYTES(S, sha256, CF_SHA256_BYTES, CF_SHA256_BYTES)
 
-#define TABLE(variable, wire_name, S)                                                                                  \
-    static const struct cf_table variable = {                                                                          \
-        .name = wire_name, .size = sizeof(S), .fields = variable##_fields,                                             \
-        .field_count = sizeof variable##_fields / sizeof variable##_fields[0]}
+#define TABLE(variable, wire_name, S)                                                                        \
+    static const struct cf_table variable = {.name = wire_name,                                              \
+                                             .size = sizeof(S),                                              \
+                                             .fields = variable##_fields,                                    \
+                                             .field_count =                                                  \
+                                                 sizeof variable##_fields / sizeof variable##_fields[0]}
 
 static const char *const role_words[] = {"descriptor", "indexer", "query", NULL};
 static const char *const status_words[] = {"accepted", "unchanged", "refused", NULL};
@@ -89,7 +116,8 @@ static const struct cf_field results_fields[] = {
 };
 
 static const struct cf_field albums_fields[] = {
-    STRS(struct cf_albums, albums, album_count, CF_FIELD_REQUIRED | CF_FIELD_RAW, CF_BATCH_MAX, CF_ALBUM_WIRE_BYTES_MAX),
+    STRS(struct cf_albums, albums, album_count, CF_FIELD_REQUIRED | CF_FIELD_RAW, CF_BATCH_MAX,
+         CF_ALBUM_WIRE_BYTES_MAX),
 };
 
 static const struct cf_field album_state_fields[] = {
@@ -187,12 +215,9 @@ static const struct cf_field worker_status_fields[] = {
 };
 TABLE(worker_status, "status_ok.workers", struct cf_worker_status);
 static const struct cf_field index_status_fields[] = {
-    SPACE(struct cf_index_status, CF_FIELD_REQUIRED),
-    UINT(struct cf_index_status, generation, 0, 0, 0),
-    UINT(struct cf_index_status, count, 0, 0, 0),
-    UINT(struct cf_index_status, build_ms, 0, 0, 0),
-    UINT(struct cf_index_status, published_ms, 0, 0, 0),
-    UINT(struct cf_index_status, tail, 0, 0, 0),
+    SPACE(struct cf_index_status, CF_FIELD_REQUIRED),    UINT(struct cf_index_status, generation, 0, 0, 0),
+    UINT(struct cf_index_status, count, 0, 0, 0),        UINT(struct cf_index_status, build_ms, 0, 0, 0),
+    UINT(struct cf_index_status, published_ms, 0, 0, 0), UINT(struct cf_index_status, tail, 0, 0, 0),
 };
 TABLE(index_status, "indexes", struct cf_index_status);
 static const struct cf_field status_fields[] = {
@@ -372,10 +397,10 @@ static const struct cf_field empty_fields[] = {{0}};
 #define FIELD_COUNT(fields) (sizeof(fields) / sizeof(fields)[0] - (&(fields)[0] == &empty_fields[0]))
 
 static const struct cf_table tables[CF_KIND_COUNT] = {
-#define KIND_TABLE(constant, wire_name, member)                                                                        \
-    [constant] = {.name = wire_name,                                                                                   \
-                  .size = sizeof((struct cf_msg *)0)->member,                                                          \
-                  .fields = member##_fields,                                                                           \
+#define KIND_TABLE(constant, wire_name, member)                                                              \
+    [constant] = {.name = wire_name,                                                                         \
+                  .size = sizeof((struct cf_msg *)0)->member,                                                \
+                  .fields = member##_fields,                                                                 \
                   .field_count = FIELD_COUNT(member##_fields)},
     CF_KIND_LIST(KIND_TABLE)
 #undef KIND_TABLE

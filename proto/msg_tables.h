@@ -1,5 +1,5 @@
-/* The fields of every kind, as tables of proto/record.h: the machine's copy of PROTOCOL.md. Internal to proto/msg.c and
- * its tests. */
+/* The fields of every kind, as tables of proto/record.h: the machine's copy of PROTOCOL.md. Internal to
+ * proto/msg.c and its tests. */
 #ifndef CF_PROTO_MSG_TABLES_H
 #define CF_PROTO_MSG_TABLES_H
 

@@ -30,27 +30,29 @@ static enum cf_err check_uint(const struct place *place, uint64_t value)
     if ((double)value >= field->min && (field->max == 0 || (double)value <= field->max))
         return CF_OK;
     if (field->max == 0)
-        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %llu: it must be at least %.0f", place->table->name,
-                       field->key, (unsigned long long)value, field->min);
-    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %llu: it must be %.0f to %.0f", place->table->name, field->key,
-                   (unsigned long long)value, field->min, field->max);
+        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %llu: it must be at least %.0f",
+                       place->table->name, field->key, (unsigned long long)value, field->min);
+    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %llu: it must be %.0f to %.0f", place->table->name,
+                   field->key, (unsigned long long)value, field->min, field->max);
 }
 
 static enum cf_err check_real(const struct place *place, double value)
 {
     const struct cf_field *field = place->field;
     if (!isfinite(value))
-        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is not a finite number", place->table->name, field->key);
+        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is not a finite number", place->table->name,
+                       field->key);
     if (value >= field->min && (field->max == 0 || value <= field->max))
         return CF_OK;
     if (field->max == 0)
-        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %g: it must be at least %g", place->table->name, field->key,
-                       value, field->min);
-    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %g: it must be %g to %g", place->table->name, field->key, value,
-                   field->min, field->max);
+        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %g: it must be at least %g", place->table->name,
+                       field->key, value, field->min);
+    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is %g: it must be %g to %g", place->table->name,
+                   field->key, value, field->min, field->max);
 }
 
-static enum cf_err check_span(const struct place *place, const char *what, size_t count, double min, double max)
+static enum cf_err check_span(const struct place *place, const char *what, size_t count, double min,
+                              double max)
 {
     if ((double)count < min)
         return cf_fail(place->detail, CF_E_INVALID, "%s.%s has %zu %s: at least %.0f", place->table->name,
@@ -65,7 +67,8 @@ static enum cf_err check_text(const struct place *place, struct cf_str text, dou
 {
     enum cf_err err = check_span(place, "bytes", text.len, min, max);
     if (!err && !(place->field->flags & CF_FIELD_RAW) && !cf_utf8_valid(text))
-        err = cf_fail(place->detail, CF_E_INVALID, "%s.%s is not valid UTF-8", place->table->name, place->field->key);
+        err = cf_fail(place->detail, CF_E_INVALID, "%s.%s is not valid UTF-8", place->table->name,
+                      place->field->key);
     return err;
 }
 
@@ -135,7 +138,8 @@ static void write_sentence(struct writer *writer, struct cf_str text, double max
     }
 }
 
-static enum cf_err write_text(struct writer *writer, const struct place *place, struct cf_str text, double min, double max)
+static enum cf_err write_text(struct writer *writer, const struct place *place, struct cf_str text,
+                              double min, double max)
 {
     if (place->field->flags & CF_FIELD_SENTENCE) {
         write_sentence(writer, text, max);
@@ -186,7 +190,8 @@ static enum cf_err write_enum(struct writer *writer, const struct place *place, 
     return CF_OK;
 }
 
-static enum cf_err write_pairs(struct writer *writer, const struct place *place, const struct cf_pair *pairs, size_t count)
+static enum cf_err write_pairs(struct writer *writer, const struct place *place, const struct cf_pair *pairs,
+                               size_t count)
 {
     enum cf_err err = CF_OK;
     msgpack_pack_map(&writer->packer, count);
@@ -200,7 +205,8 @@ static enum cf_err write_pairs(struct writer *writer, const struct place *place,
     return err;
 }
 
-static enum cf_err write_strs(struct writer *writer, const struct place *place, const struct cf_str *strs, size_t count)
+static enum cf_err write_strs(struct writer *writer, const struct place *place, const struct cf_str *strs,
+                              size_t count)
 {
     enum cf_err err = CF_OK;
     msgpack_pack_array(&writer->packer, count);
@@ -209,7 +215,8 @@ static enum cf_err write_strs(struct writer *writer, const struct place *place, 
     return err;
 }
 
-static enum cf_err write_list(struct writer *writer, const struct place *place, const char *elements, size_t count)
+static enum cf_err write_list(struct writer *writer, const struct place *place, const char *elements,
+                              size_t count)
 {
     enum cf_err err = CF_OK;
     msgpack_pack_array(&writer->packer, count);
@@ -295,7 +302,8 @@ static size_t written_count(const struct cf_record_part *part)
     return count;
 }
 
-static enum cf_err write_fields(struct writer *writer, const struct cf_record_part *part, struct cf_detail *detail)
+static enum cf_err write_fields(struct writer *writer, const struct cf_record_part *part,
+                                struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
     for (size_t i = 0; !err && i < part->table->field_count; i++) {
@@ -352,7 +360,8 @@ struct cf_record_map {
 
 static enum cf_err wrong_type(const struct place *place, const char *expected)
 {
-    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is not %s", place->table->name, place->field->key, expected);
+    return cf_fail(place->detail, CF_E_INVALID, "%s.%s is not %s", place->table->name, place->field->key,
+                   expected);
 }
 
 static enum cf_err no_memory(struct cf_detail *detail)
@@ -368,7 +377,8 @@ static struct cf_str str_of(const msgpack_object *object)
 static enum cf_err read_uint(const struct place *place, const msgpack_object *object, uint64_t *value)
 {
     if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is negative", place->table->name, place->field->key);
+        return cf_fail(place->detail, CF_E_INVALID, "%s.%s is negative", place->table->name,
+                       place->field->key);
     if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return wrong_type(place, "an integer");
     *value = object->via.u64;
@@ -454,8 +464,8 @@ static enum cf_err read_strs(const struct place *place, const msgpack_object *ob
     return err;
 }
 
-static enum cf_err read_record(struct cf_arena *arena, const struct cf_table *table, const msgpack_object *object,
-                               void *record, struct cf_detail *detail);
+static enum cf_err read_record(struct cf_arena *arena, const struct cf_table *table,
+                               const msgpack_object *object, void *record, struct cf_detail *detail);
 
 static enum cf_err read_list(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
                              char *elements)
@@ -491,7 +501,8 @@ static enum cf_err read_array(struct cf_arena *arena, const struct place *place,
                                           : read_list(arena, place, object, elements);
 }
 
-static enum cf_err read_value(struct cf_arena *arena, const struct place *place, const msgpack_object *object, void *record)
+static enum cf_err read_value(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
+                              void *record)
 {
     const struct cf_field *field = place->field;
     void *value = (char *)record + field->offset;
@@ -546,8 +557,8 @@ static void set_standards(const struct cf_table *table, void *record)
             *(uint64_t *)(void *)((char *)record + table->fields[i].offset) = table->fields[i].standard;
 }
 
-static enum cf_err read_record(struct cf_arena *arena, const struct cf_table *table, const msgpack_object *object,
-                               void *record, struct cf_detail *detail)
+static enum cf_err read_record(struct cf_arena *arena, const struct cf_table *table,
+                               const msgpack_object *object, void *record, struct cf_detail *detail)
 {
     CF_CHECK(table->field_count <= 64);
     if (object->type != MSGPACK_OBJECT_MAP)
@@ -614,8 +625,8 @@ enum cf_err cf_record_read(const struct cf_record_map *map, const struct cf_tabl
     return err;
 }
 
-enum cf_err cf_record_decode(const struct cf_table *table, struct cf_bytes bytes, struct cf_arena *arena, void *record,
-                             struct cf_detail *detail)
+enum cf_err cf_record_decode(const struct cf_table *table, struct cf_bytes bytes, struct cf_arena *arena,
+                             void *record, struct cf_detail *detail)
 {
     struct cf_record_map *map = NULL;
     enum cf_err err = cf_record_open(bytes, arena, &map, detail);

@@ -18,7 +18,8 @@ static size_t big_endian(const uint8_t *bytes, size_t count)
     return value;
 }
 
-/* What stands behind the type byte: `size_bytes` of length, `body` fixed bytes more, or so many child objects. */
+/* What stands behind the type byte: `size_bytes` of length, `body` fixed bytes more, or so many child
+ * objects. */
 struct head {
     unsigned size_bytes;
     size_t body;
@@ -82,8 +83,8 @@ static enum cf_err enter(struct walk *walk, size_t children, struct cf_detail *d
         return cf_fail(detail, CF_E_INVALID, "the message nests deeper than %d", CF_RECORD_DEPTH_MAX);
     /* Subtracted, not added: counts come from the peer and must not overflow. */
     if (walk->owed_total > walk->left || children > walk->left - walk->owed_total)
-        return cf_fail(detail, CF_E_INVALID, "the message declares %zu objects where %zu bytes are left", children,
-                       walk->left);
+        return cf_fail(detail, CF_E_INVALID, "the message declares %zu objects where %zu bytes are left",
+                       children, walk->left);
     walk->owed[walk->depth++] = children;
     walk->owed_total += children;
     return CF_OK;

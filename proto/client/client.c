@@ -35,17 +35,18 @@ struct cf_client {
     size_t message_bytes_max;
     struct pending *pending; /* uthash, in the order of sending */
     uint64_t last_id;
-    uint64_t heard_ms; /* 0: never */
-    uint64_t due_ms;   /* nothing expires or is sent again before */
-    size_t ended;      /* requests, ever */
+    uint64_t heard_ms;      /* 0: never */
+    uint64_t due_ms;        /* nothing expires or is sent again before */
+    size_t ended;           /* requests, ever */
     struct cf_arena *arena; /* of the reply that is being handled; a synchronous call keeps it */
     bool in_callback, closing;
     enum cf_err failure; /* of a reply that could not be taken for want of memory */
 };
 
 static const enum cf_kind reply_kinds[CF_KIND_COUNT] = {
-    [CF_KIND_PUSH] = CF_KIND_PUSH_OK,     [CF_KIND_REMOVE] = CF_KIND_REMOVE_OK, [CF_KIND_STATES] = CF_KIND_STATES_OK,
-    [CF_KIND_QUERY] = CF_KIND_QUERY_OK,   [CF_KIND_SHOW] = CF_KIND_SHOW_OK,     [CF_KIND_STATUS] = CF_KIND_STATUS_OK,
+    [CF_KIND_PUSH] = CF_KIND_PUSH_OK,     [CF_KIND_REMOVE] = CF_KIND_REMOVE_OK,
+    [CF_KIND_STATES] = CF_KIND_STATES_OK, [CF_KIND_QUERY] = CF_KIND_QUERY_OK,
+    [CF_KIND_SHOW] = CF_KIND_SHOW_OK,     [CF_KIND_STATUS] = CF_KIND_STATUS_OK,
     [CF_KIND_QUEUE] = CF_KIND_QUEUE_OK,   [CF_KIND_INDEX] = CF_KIND_INDEX_OK,
 };
 
@@ -78,8 +79,8 @@ static void expire(struct cf_client *client, struct pending *pending, uint64_t n
     unsigned long long waited = now_ms - pending->sent_ms;
     enum cf_err err = heard ? cf_fail(&detail, CF_E_DEADLINE, "no answer to %s within %llu ms",
                                       cf_kind_name(pending->kind), waited)
-                            : cf_fail(&detail, CF_E_UNREACHABLE, "the fleet did not answer at all within %llu ms: is it up?",
-                                      waited);
+                            : cf_fail(&detail, CF_E_UNREACHABLE,
+                                      "the fleet did not answer at all within %llu ms: is it up?", waited);
     end(client, pending, err, NULL, &detail);
 }
 
@@ -93,7 +94,8 @@ static enum cf_err reply_error(const struct cf_msg *msg, struct cf_detail *detai
     return cf_fail(detail, err, "%.*s", CF_STR_ARG(msg->error.detail));
 }
 
-static enum cf_err check_reply(const struct pending *pending, const struct cf_msg *msg, struct cf_detail *detail)
+static enum cf_err check_reply(const struct pending *pending, const struct cf_msg *msg,
+                               struct cf_detail *detail)
 {
     if (msg->kind == CF_KIND_ERROR)
         return reply_error(msg, detail);
@@ -257,8 +259,8 @@ static enum cf_err transmit(struct cf_client *client, const struct pending *pend
     return err ? cf_fail(detail, err, "%s cannot be sent now", cf_kind_name(pending->kind)) : CF_OK;
 }
 
-static enum cf_err encode(const struct cf_client *client, const struct cf_msg *request, struct pending *pending,
-                          struct cf_detail *detail)
+static enum cf_err encode(const struct cf_client *client, const struct cf_msg *request,
+                          struct pending *pending, struct cf_detail *detail)
 {
     struct cf_msg numbered = *request;
     numbered.id = pending->id;
@@ -406,7 +408,8 @@ struct call {
     struct cf_reply *reply;
 };
 
-static void on_call_reply(void *arg, enum cf_err err, const struct cf_msg *msg, const struct cf_detail *detail)
+static void on_call_reply(void *arg, enum cf_err err, const struct cf_msg *msg,
+                          const struct cf_detail *detail)
 {
     struct call *call = arg;
     call->ended = true;
@@ -424,8 +427,8 @@ static void on_call_reply(void *arg, enum cf_err err, const struct cf_msg *msg, 
 }
 
 /* A full table or socket empties while replies come in: within the deadline that is worth waiting for. */
-static enum cf_err send_call(struct cf_client *client, const struct cf_msg *request, uint64_t until_ms, struct call *call,
-                             struct cf_detail *detail)
+static enum cf_err send_call(struct cf_client *client, const struct cf_msg *request, uint64_t until_ms,
+                             struct call *call, struct cf_detail *detail)
 {
     for (;;) {
         uint64_t now_ms = cf_clock_mono_ms();

@@ -1,0 +1,115 @@
+#include "workers/descriptor/fetch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+
+/* O_NONBLOCK: a FIFO must not hang the worker. */
+static const int open_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+
+/* What of `path` follows `root` and a slash; NULL when it does not lie below by name. */
+static const char *below(const char *root, const char *path)
+{
+    size_t len = strlen(root);
+    while (len > 0 && root[len - 1] == '/')
+        len--;
+    if (strncmp(path, root, len) != 0 || path[len] != '/')
+        return NULL;
+    path += len + strspn(path + len, "/");
+    return *path ? path : NULL;
+}
+
+/* For kernels without openat2: resolved first, then opened without following another link. */
+static int open_resolved(const char *root, const char *path)
+{
+    char real_root[PATH_MAX], real[PATH_MAX];
+    if (!realpath(root, real_root) || !realpath(path, real))
+        return -1;
+    if (!below(real_root, real)) {
+        errno = EXDEV;
+        return -1;
+    }
+    return open(real, open_flags | O_NOFOLLOW);
+}
+
+/* The file below `root`, or -1 and errno: EXDEV when the way there leaves the root. */
+static int open_below(const char *root, const char *rest, const char *path)
+{
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -1;
+    struct open_how how = {.flags = (unsigned)open_flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    int fd;
+    do /* EAGAIN: something was renamed while the kernel looked */
+        fd = (int)syscall(SYS_openat2, folder, rest, &how, sizeof how);
+    while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+    int why = errno;
+    close(folder);
+    errno = why;
+    return fd < 0 && why == ENOSYS ? open_resolved(root, path) : fd;
+}
+
+static enum cf_err open_error(const char *path, int why, struct cf_detail *detail)
+{
+    switch (why) {
+    case EXDEV:
+        return cf_fail(detail, CF_E_OUTSIDE_ROOTS, "%.200s: it leads out of its root", path);
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return cf_fail(detail, CF_E_NOT_FOUND, "%.200s: no such file", path);
+    case ENXIO: /* a socket */
+        return cf_fail(detail, CF_E_UNSUPPORTED, "%.200s: not a regular file", path);
+    default:
+        errno = why;
+        return cf_fail_errno(detail, path);
+    }
+}
+
+static enum cf_err read_regular(int fd, const char *path, size_t bytes_max, struct cf_buf *out,
+                                struct cf_detail *detail)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return cf_fail_errno(detail, path);
+    if (!S_ISREG(info.st_mode))
+        return cf_fail(detail, CF_E_UNSUPPORTED, "%.200s: not a regular file", path);
+    return cf_file_read_fd(fd, path, bytes_max, out, detail);
+}
+
+enum cf_err cf_fetch_file(const struct cf_config *config, struct cf_str path, struct cf_buf *out,
+                          struct cf_detail *detail)
+{
+    char text[PATH_MAX];
+    if (path.len == 0 || path.len >= sizeof text || memchr(path.data, '\0', path.len))
+        return cf_fail(detail, CF_E_NOT_FOUND, "a path of %zu bytes names no file", path.len);
+    memcpy(text, path.data, path.len);
+    text[path.len] = '\0';
+    bool in_root = false;
+    int why = EXDEV;
+    for (size_t i = 0; i < config->root_count; i++) {
+        const char *rest = below(config->roots[i], text);
+        if (!rest)
+            continue;
+        in_root = true;
+        int fd = open_below(config->roots[i], rest, text);
+        if (fd >= 0) {
+            enum cf_err err = read_regular(fd, text, (size_t)config->image_bytes_max, out, detail);
+            close(fd);
+            return err;
+        }
+        if (errno != EXDEV)
+            why = errno;
+    }
+    if (!in_root)
+        return cf_fail(detail, CF_E_OUTSIDE_ROOTS, "%.200s: not below a folder of descriptor.roots", text);
+    return open_error(text, why, detail);
+}

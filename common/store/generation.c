@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -124,18 +125,16 @@ static uint64_t number_of(const char *name)
     return strtoull(name, NULL, 10);
 }
 
-/* Calls back with every generation's number; a missing folder has none. */
-static enum cf_err each_number(const char *folder, void (*each)(void *arg, uint64_t number), void *arg,
-                               struct cf_detail *detail)
+/* Calls back with every file name of the folder; a missing folder has none. */
+static enum cf_err each_name(const char *folder, void (*each)(void *arg, const char *name), void *arg,
+                             struct cf_detail *detail)
 {
     DIR *entries = opendir(folder);
     if (!entries)
         return errno == ENOENT ? CF_OK : cf_fail_errno(detail, folder);
     errno = 0;
     for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
-        uint64_t number = number_of(entry->d_name);
-        if (number)
-            each(arg, number);
+        each(arg, entry->d_name);
         errno = 0;
     }
     enum cf_err err = errno ? cf_fail_errno(detail, folder) : CF_OK;
@@ -147,9 +146,10 @@ struct newest {
     uint64_t before, number;
 };
 
-static void keep_newest(void *arg, uint64_t number)
+static void keep_newest(void *arg, const char *name)
 {
     struct newest *newest = arg;
+    uint64_t number = number_of(name);
     if (number > newest->number && (newest->before == 0 || number < newest->before))
         newest->number = number;
 }
@@ -161,7 +161,7 @@ enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, 
     struct newest newest = {before, 0};
     enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
     if (err == CF_OK)
-        err = each_number(folder, keep_newest, &newest, detail);
+        err = each_name(folder, keep_newest, &newest, detail);
     if (err == CF_OK && newest.number == 0)
         err = cf_fail(detail, CF_E_NOT_FOUND, "%s: no index of the space %s", folder, space);
     if (err == CF_OK)
@@ -187,4 +187,19 @@ enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, u
         if (unlink(path) != 0 && errno != ENOENT)
             return cf_fail_errno(detail, path);
     }
+}
+
+static void delete_unfinished(void *arg, const char *name)
+{
+    const char *folder = arg;
+    char path[CF_HOME_PATH_MAX];
+    if (strstr(name, ".idx.tmp.") && snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
+        (void)unlink(path); /* one that stays costs space only */
+}
+
+enum cf_err cf_generation_sweep(const struct cf_home *home, const char *space, struct cf_detail *detail)
+{
+    char folder[CF_HOME_PATH_MAX];
+    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
+    return err == CF_OK ? each_name(folder, delete_unfinished, folder, detail) : err;
 }

@@ -58,5 +58,7 @@ enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, 
 /* Deletes all but the newest `keep` of those not newer than `newest`; readers that mapped one keep their mapping. */
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,
                                 struct cf_detail *detail) CF_MUST_CHECK;
+/* Deletes what a builder that was killed left unfinished. Only while nobody builds. */
+enum cf_err cf_generation_sweep(const struct cf_home *home, const char *space, struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -88,7 +88,7 @@ static void newest_and_pruned(void **state)
         touch(path);
     }
     assert_non_null(strstr(path, "data/index/gray16/123456789.idx"));
-    store_folder_path(path, "data/index/gray16/00000099.idx.tmp");
+    store_folder_path(path, "data/index/gray16/00000099.idx.tmp.7");
     touch(path);
     store_folder_path(path, "data/index/gray16/999.idx");
     touch(path);
@@ -101,6 +101,12 @@ static void newest_and_pruned(void **state)
     assert_int_equal(cf_generation_prune(&home, "gray16", 10, 2, NULL), CF_OK);
     assert_true(exists(123456789) && exists(10) && exists(9));
     assert_false(exists(2) || exists(1));
+    struct stat info;
+    store_folder_path(path, "data/index/gray16/00000099.idx.tmp.7");
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(cf_generation_sweep(&home, "gray16", NULL), CF_OK);
+    assert_int_equal(stat(path, &info), -1);
+    assert_true(exists(10) && exists(9));
 }
 
 int main(void)

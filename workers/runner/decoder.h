@@ -25,6 +25,9 @@ struct cf_decoded {
 enum cf_err cf_decoder_new(const struct cf_config *config, struct cf_decoder **decoder, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_decoder_free(struct cf_decoder *decoder); /* ends keeper and decoder; takes NULL */
 
+/* "" or, for one line of the log, why the decoder runs without its seccomp filter on this machine. Lives as long as it. */
+const char *cf_decoder_note(const struct cf_decoder *decoder);
+
 /* Blocks at most about image.decode_ms. What cf_image_decode refuses, and CF_E_TIMEOUT, CF_E_DECODER_DIED (with the signal
  * in the sentence). After the last two the next call finds a fresh decoder. CF_E_IO when the keeper itself is gone. */
 enum cf_err cf_decoder_decode(struct cf_decoder *decoder, struct cf_bytes file, struct cf_decoded *out,

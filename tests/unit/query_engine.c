@@ -1,0 +1,317 @@
+/* The engine and its follower against the naive model of query_world: random histories of stores,
+ * replacements in other shards, removals, late writes and index generations with views from the past; then
+ * single stories. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/query_world.h"
+
+enum { HISTORY_OPS = 220, HISTORIES = 4 };
+
+/* A removal that the engine was told of and whose tombstone is still to be written. */
+struct pending {
+    size_t album;
+    uint64_t seq;
+};
+
+struct history {
+    struct world *world;
+    struct cf_rng rng;
+    struct pending pending[HISTORY_OPS];
+    size_t pending_count;
+};
+
+static size_t below(struct history *history, size_t bound)
+{
+    return (size_t)cf_rng_below(&history->rng, bound);
+}
+
+static void store_new(struct history *history)
+{
+    size_t album = below(history, WORLD_ALBUMS), shard = below(history, WORLD_SHARDS);
+    uint32_t flags = below(history, 6) == 0 ? CF_FLAG_CONSTANT : 0;
+    assert_true(world_store(history->world, album, shard, ++history->world->seq, false, flags));
+}
+
+/* What a worker with a stale lease writes: older than the newest, into a shard of its own. */
+static void store_late(struct history *history)
+{
+    size_t album = below(history, WORLD_ALBUMS), shard = below(history, WORLD_SHARDS);
+    struct world_record newest = world_newest(history->world, album, 0);
+    if (newest.version.seq > 1)
+        world_store(history->world, album, shard, newest.version.seq - 1, false, 0);
+}
+
+static void announce(struct history *history)
+{
+    struct pending removal = {below(history, WORLD_ALBUMS), ++history->world->seq};
+    world_announce(history->world, removal.album, removal.seq);
+    history->pending[history->pending_count++] = removal;
+}
+
+static void write_tombstone(struct history *history)
+{
+    if (!history->pending_count)
+        return;
+    size_t at = below(history, history->pending_count);
+    struct pending removal = history->pending[at];
+    history->pending[at] = history->pending[--history->pending_count];
+    if (world_newest(history->world, removal.album, 0).version.seq < removal.seq)
+        world_store(history->world, removal.album, below(history, WORLD_SHARDS), removal.seq, true, 0);
+}
+
+static void write_all_tombstones(struct history *history)
+{
+    while (history->pending_count)
+        write_tombstone(history);
+}
+
+static void build(struct history *history)
+{
+    unsigned without = below(history, 4) == 0 ? 1u << below(history, WORLD_SHARDS) : 0;
+    world_build(history->world, below(history, CF_SPACE_COUNT), without);
+}
+
+static void publish(struct history *history)
+{
+    size_t space = below(history, CF_SPACE_COUNT);
+    if (world_publish(history->world, space))
+        world_step_until(history->world, space, history->world->built[space]);
+}
+
+/* The broker replays the removals that no descriptor has carried out. */
+static void restart(struct history *history)
+{
+    struct world *world = history->world;
+    world_close(world);
+    world_open(world);
+    for (size_t i = 0; i < history->pending_count; i++)
+        if (cf_version_compare(world->announced[history->pending[i].album],
+                               (struct cf_version){1, history->pending[i].seq}) < 0)
+            world_announce(world, history->pending[i].album, history->pending[i].seq);
+    world_step(world);
+}
+
+static void act(struct history *history)
+{
+    size_t dice = below(history, 100);
+    if (dice < 45)
+        store_new(history);
+    else if (dice < 58)
+        store_late(history);
+    else if (dice < 68)
+        announce(history);
+    else if (dice < 76)
+        write_tombstone(history);
+    else if (dice < 86)
+        build(history);
+    else if (dice < 96)
+        publish(history);
+    else if (dice < 98)
+        world_publish_garbage(history->world, below(history, CF_SPACE_COUNT));
+    else
+        restart(history);
+}
+
+static void live(uint64_t seed)
+{
+    struct history *history = calloc(1, sizeof *history);
+    assert_non_null(history);
+    history->rng = cf_rng(seed);
+    history->world = world_new();
+    world_open(history->world);
+    for (size_t i = 0; i < HISTORY_OPS; i++) {
+        act(history);
+        if (below(history, 3)) /* now and then several things happen between two steps */
+            world_step(history->world);
+        world_check(history->world, &history->rng);
+    }
+    /* Once the tombstones are written, nothing is remembered any more. */
+    write_all_tombstones(history);
+    world_step(history->world);
+    world_check(history->world, &history->rng);
+    assert_int_equal(cf_engine_removal_count(history->world->engine), 0);
+    world_free(history->world);
+    free(history);
+}
+
+static void histories_agree_with_the_model(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
+        print_message("seed %llu\n", (unsigned long long)seed);
+        live(seed);
+    }
+}
+
+/* ---- stories ---- */
+
+static struct world *world_with(size_t albums)
+{
+    struct world *world = world_new();
+    for (size_t i = 0; i < albums; i++)
+        assert_true(world_store(world, i, i % WORLD_SHARDS, ++world->seq, false, 0));
+    return world;
+}
+
+static void damaged_generation_is_passed_over(void **state)
+{
+    (void)state;
+    struct cf_rng rng = cf_rng(5);
+    struct world *world = world_with(20);
+    world_build(world, 0, 0);
+    assert_true(world_publish(world, 0));
+    world_publish_garbage(world, 0);
+    world_publish_garbage(world, 1);
+    world_open(world);
+    world_step(world);
+    assert_int_equal(cf_engine_generation(world->engine, 0), 1); /* the one before the damaged one */
+    assert_int_equal(cf_engine_generation(world->engine, 1), 0); /* none: all is tail */
+    world_check(world, &rng);
+    struct cf_index_status status[CF_SPACE_COUNT];
+    cf_engine_status(world->engine, status);
+    assert_int_equal(status[0].count, 20);
+    assert_int_equal(status[0].tail, 0);
+    assert_int_equal(status[1].tail, 20);
+    /* A flipped byte in the body is damage too, and the next good generation is taken all the same. */
+    world_build(world, 0, 0);
+    char path[CF_HOME_PATH_MAX];
+    assert_true(world_publish(world, 0));
+    assert_int_equal(cf_generation_path(&world->home, cf_spaces[0].name, 3, path, sizeof path, NULL), CF_OK);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -5000, SEEK_END), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+    fputc(byte ^ 0x40, file);
+    fclose(file);
+    for (int i = 0; i < 200; i++)
+        world_step(world);
+    assert_int_equal(cf_engine_generation(world->engine, 0), 1);
+    world_check(world, &rng);
+    world_build(world, 0, 0);
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 4);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+static void late_write_after_an_indexed_tombstone_stays_hidden(void **state)
+{
+    (void)state;
+    struct cf_rng rng = cf_rng(6);
+    struct world *world = world_with(10);
+    world_store(world, 3, 1, 100, true, 0);
+    world_build(world, 0, 0);
+    world_build(world, 1, 0);
+    world_publish(world, 0);
+    world_publish(world, 1);
+    world_open(world);
+    world_step(world);
+    /* A worker whose lease ran out long ago wakes up: version 99, after the tombstone 100 went into the
+     * index. */
+    world_store(world, 3, 2, 99, false, 0);
+    world_step(world);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+static void removal_is_honoured_before_and_forgotten_after_its_tombstone(void **state)
+{
+    (void)state;
+    struct cf_rng rng = cf_rng(7);
+    struct world *world = world_with(10);
+    world_open(world);
+    world_step(world);
+    world_announce(world, 2, 50);
+    world_check(world, &rng); /* without a step */
+    world_step(world);
+    assert_int_equal(cf_engine_removal_count(world->engine), 1);
+    world_store(world, 2, 0, 50, true, 0);
+    world_step(world);
+    assert_int_equal(cf_engine_removal_count(world->engine), 0);
+    world_check(world, &rng);
+    /* The message may come after the tombstone, and after a newer push. */
+    world_announce(world, 2, 50);
+    world_step(world);
+    assert_int_equal(cf_engine_removal_count(world->engine), 0);
+    world_store(world, 2, 1, 60, false, 0);
+    world_step(world);
+    world_announce(world, 2, 50);
+    world_check(world, &rng);
+    world_step(world);
+    assert_int_equal(cf_engine_removal_count(world->engine), 0);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+static void self_is_left_out_or_comes_first(void **state)
+{
+    (void)state;
+    struct world *world = world_with(12);
+    world_build(world, 0, 0);
+    world_publish(world, 0);
+    assert_true(world_store(world, 12, 0, ++world->seq, false, 0));
+    world_open(world);
+    world_step(world);
+    for (size_t album = 11; album <= 12; album++) { /* one in the index, one in the tail */
+        float vector[WORLD_DIM_MAX];
+        world_vector(album, world->seen[album].version.seq, 0, vector);
+        struct cf_engine_query ask = {
+            .space = 0, .vector = vector, .k = 3, .recall = 0.9, .self = world_id(album)};
+        struct cf_engine_answer answer;
+        assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                         CF_OK);
+        assert_int_equal(answer.neighbor_count, 3);
+        for (size_t i = 0; i < 3; i++)
+            assert_false(cf_str_equal(answer.neighbors[i].album, world_id(album)));
+        ask.include_self = true;
+        assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                         CF_OK);
+        assert_int_equal(answer.neighbor_count, 3);
+        assert_true(cf_str_equal(answer.neighbors[0].album, world_id(album)));
+        assert_true(answer.neighbors[0].distance == 0);
+        assert_int_equal(answer.generation, 1);
+    }
+    world_free(world);
+}
+
+static void unreadable_shard_costs_only_itself(void **state)
+{
+    (void)state;
+    struct cf_rng rng = cf_rng(8);
+    struct world *world = world_with(9);
+    char path[CF_HOME_PATH_MAX], current[CF_HOME_PATH_MAX + 16];
+    assert_int_equal(cf_home_path(&world->home, path, sizeof path, NULL, "data/shards/broken"), CF_OK);
+    assert_int_equal(cf_home_path(&world->home, current, sizeof current, NULL, "data/shards/broken/CURRENT"),
+                     CF_OK);
+    struct cf_shard *broken = NULL;
+    assert_int_equal(cf_shard_open(path, &broken, NULL), CF_OK);
+    cf_shard_free(broken);
+    assert_int_equal(truncate(current, 3), 0);
+    world_open(world);
+    world_step(world);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(histories_agree_with_the_model),
+        cmocka_unit_test(damaged_generation_is_passed_over),
+        cmocka_unit_test(late_write_after_an_indexed_tombstone_stays_hidden),
+        cmocka_unit_test(removal_is_honoured_before_and_forgotten_after_its_tombstone),
+        cmocka_unit_test(self_is_left_out_or_comes_first),
+        cmocka_unit_test(unreadable_shard_costs_only_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -57,7 +57,6 @@
 #define ALBUM_ID(S)           STR(S, album, CF_FIELD_REQUIRED, 1, CF_ALBUM_BYTES_MAX)
 #define ALBUM_ASKED(S)        STR(S, album, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
 #define SPACE(S, flag)        STR(S, space, flag, 1, CF_SPACE_BYTES_MAX)
-#define SPACE_ASKED(S, flag)  STR(S, space, (flag) | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX)
 #define ERROR(S, flag)        STR(S, error, flag, 1, CF_NAME_BYTES_MAX)
 #define DETAIL(S)             STR(S, detail, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
 #define TEXT(S, member)       STR(S, member, CF_FIELD_SENTENCE, 0, CF_TEXT_BYTES_MAX)
@@ -137,7 +136,7 @@ static const struct cf_field target_fields[] = {
 };
 TABLE(target, "query.targets", struct cf_target);
 static const struct cf_field query_fields[] = {
-    SPACE_ASKED(struct cf_query, CF_FIELD_REQUIRED),
+    STR(struct cf_query, space, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX),
     UINT(struct cf_query, k, CF_FIELD_REQUIRED, 0, 0),
     REAL(struct cf_query, recall, 0, 0, 1),
     UINT(struct cf_query, deadline_ms, 0, 0, CF_DEADLINE_MS_MAX),
@@ -279,7 +278,7 @@ static const struct cf_field queue_ok_fields[] = {
 
 static const struct cf_field index_fields[] = {
     WORD(struct cf_index, op, CF_FIELD_REQUIRED, index_op_words),
-    SPACE_ASKED(struct cf_index, 0),
+    SPACE(struct cf_index, 0),
 };
 static const struct cf_field indexes_fields[] = {
     LIST(struct cf_indexes, indexes, index_count, CF_FIELD_REQUIRED, CF_FLEET_MAX, index_status),

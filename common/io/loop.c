@@ -464,7 +464,7 @@ static long wait_ms(const struct cf_loop *loop, uint64_t timeout_ms)
 
 enum cf_err cf_loop_once(struct cf_loop *loop, uint64_t timeout_ms, struct cf_detail *detail)
 {
-    size_t count;
+    size_t count = 0;
     enum cf_err err = fill_items(loop, &count, detail);
     if (err != CF_OK)
         return err;

@@ -62,6 +62,12 @@ void cf_core_disk_free(struct cf_core *core, uint64_t bytes)
     core->disk_free = bytes;
 }
 
+void cf_core_set_store(struct cf_core *core, const struct cf_store *store)
+{
+    CF_CHECK(!core->loaded);
+    core->store = *store;
+}
+
 /* ---- from the store ---- */
 
 struct load {

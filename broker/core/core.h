@@ -50,6 +50,8 @@ enum cf_err cf_core_new(const struct cf_core_config *config, const struct cf_sto
                         struct cf_core **core) CF_MUST_CHECK;
 void cf_core_free(struct cf_core *core); /* takes NULL */
 
+/* Another door, before a load; not while loaded. */
+void cf_core_set_store(struct cf_core *core, const struct cf_store *store);
 /* Rebuilds queue and counts from the store. On failure it stays without a journal. */
 enum cf_err cf_core_load(struct cf_core *core, struct cf_now now, struct cf_out *out,
                          struct cf_detail *detail) CF_MUST_CHECK;

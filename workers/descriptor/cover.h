@@ -1,5 +1,5 @@
-/* A leased cover on its way through the worker: copied out of its lease, then with what became of it. One owner at a time:
- * the loop's thread, or the compute thread while its batch is there. */
+/* A leased cover on its way through the worker: copied out of its lease, then with what became of it. One
+ * owner at a time: the loop's thread, or the compute thread while its batch is there. */
 #ifndef CF_WORKERS_DESCRIPTOR_COVER_H
 #define CF_WORKERS_DESCRIPTOR_COVER_H
 
@@ -31,10 +31,12 @@ struct cf_cover {
 };
 
 /* Copies the job. CF_E_NO_MEMORY. */
-enum cf_err cf_cover_new(const struct cf_job *job, uint64_t leased_ms, uint64_t session, struct cf_cover **cover);
+enum cf_err cf_cover_new(const struct cf_job *job, uint64_t leased_ms, uint64_t session,
+                         struct cf_cover **cover);
 void cf_cover_free(struct cf_cover *cover); /* takes NULL */
 /* Sets a failed outcome; `detail` may be NULL. */
-void cf_cover_fail(struct cf_cover *cover, enum cf_outcome outcome, enum cf_err err, const struct cf_detail *detail);
+void cf_cover_fail(struct cf_cover *cover, enum cf_outcome outcome, enum cf_err err,
+                   const struct cf_detail *detail);
 
 /* Covers that are described and committed together. */
 struct cf_cover_batch {

@@ -1,5 +1,5 @@
-/* The loop's half of the descriptor worker: takes leases, keeps the compute thread busy with batches, reports, and stops
- * taking leases while the shard refuses writes. */
+/* The loop's half of the descriptor worker: takes leases, keeps the compute thread busy with batches,
+ * reports, and stops taking leases while the shard refuses writes. */
 #ifndef CF_WORKERS_DESCRIPTOR_ROLE_H
 #define CF_WORKERS_DESCRIPTOR_ROLE_H
 
@@ -10,9 +10,9 @@
 struct cf_descriptor;
 
 /* Starts the compute thread. `name` is the slot's and the shard's. Borrows everything. */
-enum cf_err cf_descriptor_new(struct cf_loop *loop, const struct cf_config *config, struct cf_describing *describing,
-                              const char *name, struct cf_descriptor **descriptor,
-                              struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_descriptor_new(struct cf_loop *loop, const struct cf_config *config,
+                              struct cf_describing *describing, const char *name,
+                              struct cf_descriptor **descriptor, struct cf_detail *detail) CF_MUST_CHECK;
 /* Ends the compute thread. Takes NULL. */
 void cf_descriptor_free(struct cf_descriptor *descriptor);
 

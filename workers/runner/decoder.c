@@ -405,18 +405,28 @@ enum cf_err cf_decoder_new(const struct cf_config *config, struct cf_decoder **d
     return err == CF_OK ? cf_decoder_new_with(config, cf_decode_picture, decoder, detail) : err;
 }
 
+/* The decoder is killed, the keeper sees the end of its line, reaps and ends: nothing is left for others to
+ * reap. */
+static void end_keeper(struct cf_decoder *decoder)
+{
+    hang_up(decoder);
+    if (decoder->pid > 0)
+        kill(decoder->pid, SIGKILL);
+    if (decoder->control >= 0)
+        close(decoder->control);
+    if (decoder->keeper <= 0)
+        return;
+    if (decoder->state == STATE_LOST)
+        kill(decoder->keeper, SIGKILL); /* it does not answer: its decoder goes by its death signal */
+    while (waitpid(decoder->keeper, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
 void cf_decoder_free(struct cf_decoder *decoder)
 {
     if (!decoder)
         return;
-    if (decoder->control >= 0)
-        close(decoder->control);
-    if (decoder->keeper > 0) {
-        kill(decoder->keeper, SIGKILL); /* and with it, by its death signal, the decoder */
-        while (waitpid(decoder->keeper, NULL, 0) < 0 && errno == EINTR)
-            continue;
-    }
-    hang_up(decoder);
+    end_keeper(decoder);
     if (decoder->shared)
         munmap(decoder->shared, decoder->shared_bytes);
     free(decoder);

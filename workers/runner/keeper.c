@@ -172,6 +172,12 @@ static pid_t keep_one(const struct cf_keeper *keeper)
     return pid;
 }
 
+static void reap(pid_t pid)
+{
+    while (pid && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
 _Noreturn void cf_keeper_run(const struct cf_keeper *keeper)
 {
     char byte;
@@ -179,9 +185,9 @@ _Noreturn void cf_keeper_run(const struct cf_keeper *keeper)
     become_child("cf-keeper", keeper->worker);
     keep_only(keeper->control);
     while (read_whole(keeper->control, &byte, sizeof byte)) {
-        while (dead && waitpid(dead, NULL, 0) < 0 && errno == EINTR)
-            continue;
+        reap(dead);
         dead = keep_one(keeper);
     }
+    reap(dead);
     _exit(0);
 }

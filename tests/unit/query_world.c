@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/cpu.h"
 #include "common/base/file.h"
 
 #define MUST(call)                                                                                           \
@@ -40,6 +41,7 @@ struct world *world_new(void)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
+    MUST(cf_cpu_init(&detail)); /* before threads, as every main does */
     snprintf(world->home.root, sizeof world->home.root, "%s/coverfleet-query-XXXXXX",
              getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(world->home.root));

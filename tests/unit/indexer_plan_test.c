@@ -1,0 +1,95 @@
+/* When the indexer builds: quiet, interval, rest between builds, and the wait after failures. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "workers/indexer/plan.h"
+
+static struct cf_config config = {.indexer_quiet_ms = 2000, .indexer_interval_ms = 10000};
+
+static void nothing_to_do(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    for (uint64_t now = 0; now < 100000; now += 100) {
+        cf_plan_observe(&plan, now, false, 7);
+        assert_false(cf_plan_is_due(&plan, &config, now));
+    }
+}
+
+static void quiet_starts_a_build(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    cf_plan_observe(&plan, 50000, true, 1);
+    assert_false(cf_plan_is_due(&plan, &config, 50000));
+    cf_plan_observe(&plan, 51000, true, 2);
+    cf_plan_observe(&plan, 52999, true, 2);
+    assert_false(cf_plan_is_due(&plan, &config, 52999));
+    cf_plan_observe(&plan, 53000, true, 2);
+    assert_true(cf_plan_is_due(&plan, &config, 53000));
+}
+
+static void a_steady_stream_is_built_at_the_interval(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    uint64_t built_at[4] = {0};
+    size_t builds = 0;
+    for (uint64_t now = 1000; builds < 4; now += 100) {
+        cf_plan_observe(&plan, now, true, now);
+        if (!cf_plan_is_due(&plan, &config, now))
+            continue;
+        built_at[builds++] = now;
+        cf_plan_built(&plan, now, now + 50);
+    }
+    assert_int_equal(built_at[0], 11000);
+    assert_int_equal(built_at[1], 21100); /* behind again since the first look after the build */
+    assert_int_equal(built_at[2] - built_at[1], 10100);
+}
+
+static void long_builds_leave_two_thirds_to_others(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    cf_plan_built(&plan, 1000, 21000);
+    cf_plan_observe(&plan, 21100, true, 1);
+    cf_plan_observe(&plan, 60999, true, 2);
+    assert_false(cf_plan_is_due(&plan, &config, 60999));
+    assert_true(cf_plan_is_due(&plan, &config, 61000));
+}
+
+static void failures_wait_ever_longer(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    cf_plan_observe(&plan, 0, true, 1);
+    uint64_t now = 10000, last_wait = 0;
+    for (int i = 0; i < 10; i++) {
+        assert_true(cf_plan_is_due(&plan, &config, now));
+        cf_plan_failed(&plan, now);
+        uint64_t wait = plan.retry_at_ms - now;
+        assert_true(wait >= last_wait && wait >= 1000 && wait <= 30000);
+        assert_false(cf_plan_is_due(&plan, &config, plan.retry_at_ms - 1));
+        now = plan.retry_at_ms;
+        last_wait = wait;
+    }
+    assert_int_equal(last_wait, 30000);
+    cf_plan_built(&plan, now, now);
+    assert_int_equal(plan.retry_at_ms, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(quiet_starts_a_build),
+        cmocka_unit_test(a_steady_stream_is_built_at_the_interval),
+        cmocka_unit_test(long_builds_leave_two_thirds_to_others),
+        cmocka_unit_test(failures_wait_ever_longer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

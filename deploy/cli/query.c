@@ -1,0 +1,325 @@
+#include "deploy/cli/query_targets.h"
+
+#include <stdlib.h>
+
+#include "deploy/cli/fleet.h"
+#include "deploy/cli/view.h"
+
+/* A target: its result, which borrows from a reply or, when it never was sent, from `detail`. */
+struct outcome {
+    struct cf_answer_result result;
+    struct cf_detail detail;
+};
+
+struct query_call {
+    struct cf_fleet fleet;
+    struct cf_query query; /* everything but the targets */
+    struct cf_targets targets;
+    const char *space, *vector;
+    struct cf_texts images;
+    const char **names; /* of the pictures, or of the albums */
+    bool json;
+
+    struct outcome *outcomes; /* one a target */
+    struct cf_reply **replies;
+    size_t reply_count;
+    struct cf_answer_whole whole;
+};
+
+/* ---- asking ---- */
+
+static void merge(struct query_call *call, const struct cf_answer *answer)
+{
+    struct cf_answer_whole *whole = &call->whole;
+    bool first = call->reply_count == 1;
+    whole->space = answer->space;
+    whole->generation =
+        first || answer->generation < whole->generation ? answer->generation : whole->generation;
+    whole->exact = (first || whole->exact) && answer->exact;
+    whole->stale_ms = answer->stale_ms > whole->stale_ms ? answer->stale_ms : whole->stale_ms;
+}
+
+/* The targets of one message. */
+struct batch {
+    struct cf_target targets[CF_QUERY_BATCH_TARGETS];
+    struct cf_buf files[CF_QUERY_BATCH_TARGETS];
+    size_t index[CF_QUERY_BATCH_TARGETS]; /* into the outcomes */
+    size_t count, bytes;
+};
+
+/* Takes targets from `*at` on; those that cannot be read have their outcome already. */
+static void batch_fill(struct query_call *call, struct batch *batch, size_t *at)
+{
+    while (*at < call->targets.count && batch->count < CF_QUERY_BATCH_TARGETS &&
+           batch->bytes < CF_QUERY_BATCH_BYTES) {
+        struct outcome *outcome = &call->outcomes[*at];
+        struct cf_buf *file = &batch->files[batch->count];
+        enum cf_err err =
+            cf_targets_get(&call->targets, *at, file, &batch->targets[batch->count], &outcome->detail);
+        if (err) {
+            cf_buf_fini(file);
+            outcome->result.error = cf_str(cf_err_name(err));
+            outcome->result.detail = cf_str(outcome->detail.text);
+        } else {
+            batch->bytes += file->len;
+            batch->index[batch->count++] = *at;
+        }
+        ++*at;
+    }
+}
+
+static enum cf_exit batch_ask(struct query_call *call, struct batch *batch)
+{
+    struct cf_msg request = {.kind = CF_KIND_QUERY, .query = call->query};
+    struct cf_reply *reply = NULL;
+    request.query.targets = batch->targets;
+    request.query.target_count = batch->count;
+    struct cf_str subject = batch->count == 1 ? cf_targets_name(&call->targets, batch->index[0]) : cf_str("");
+    enum cf_exit result = cf_fleet_call(&call->fleet, &request, subject, &reply);
+    if (result)
+        return result;
+    const struct cf_answer *answer = &reply->msg.answer;
+    call->replies[call->reply_count++] = reply;
+    merge(call, answer);
+    if (answer->result_count != batch->count) {
+        struct cf_detail detail;
+        (void)cf_fail(&detail, CF_E_INVALID, "the fleet answered %zu targets with %zu results", batch->count,
+                      answer->result_count);
+        cf_say("query", subject, CF_E_INVALID, &detail);
+        return CF_EXIT_REFUSED;
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        call->outcomes[batch->index[i]].result = answer->results[i];
+    return CF_EXIT_DONE;
+}
+
+static enum cf_exit ask_all(struct query_call *call)
+{
+    struct batch *batch = malloc(sizeof *batch);
+    enum cf_exit result = batch ? CF_EXIT_DONE : CF_EXIT_REFUSED;
+    if (!batch)
+        cf_say("query", cf_str(""), CF_E_NO_MEMORY, NULL);
+    for (size_t at = 0; at < call->targets.count && !result;) {
+        *batch = (struct batch){.count = 0};
+        batch_fill(call, batch, &at);
+        if (batch->count > 0)
+            result = batch_ask(call, batch);
+        for (size_t i = 0; i < batch->count; i++)
+            cf_buf_fini(&batch->files[i]);
+    }
+    free(batch);
+    return result;
+}
+
+/* ---- printing ---- */
+
+static enum cf_err print_json(const struct query_call *call, struct cf_detail *detail)
+{
+    struct cf_json *json = cf_json_new();
+    cf_view_answer_json(json, &call->whole);
+    if (call->targets.count == 1) {
+        cf_view_result_json(json, &call->outcomes[0].result);
+    } else {
+        cf_json_array(json, "results");
+        for (size_t i = 0; i < call->targets.count; i++) {
+            cf_json_object(json, NULL);
+            cf_view_result_json(json, &call->outcomes[i].result);
+            cf_json_end(json);
+        }
+        cf_json_end(json);
+    }
+    enum cf_err err = cf_json_print(json, stdout, detail);
+    cf_json_free(json);
+    return err;
+}
+
+static enum cf_err print_text(const struct query_call *call)
+{
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; i < call->targets.count && !err; i++) {
+        const struct cf_answer_result *result = &call->outcomes[i].result;
+        if (result->error.len > 0)
+            continue;
+        if (call->targets.count > 1)
+            printf("%s%.*s\n", i ? "\n" : "", CF_STR_ARG(cf_targets_name(&call->targets, i)));
+        err = cf_view_neighbors_text(result->neighbors, result->neighbor_count, stdout);
+    }
+    if (!err)
+        cf_view_answer_text(&call->whole, stdout);
+    return err;
+}
+
+/* Says what failed, prints what did not. */
+static enum cf_exit report(const struct query_call *call)
+{
+    size_t failed = 0;
+    enum cf_err first = CF_OK;
+    for (size_t i = 0; i < call->targets.count; i++) {
+        const struct cf_answer_result *result = &call->outcomes[i].result;
+        if (result->error.len == 0)
+            continue;
+        if (failed++ == 0)
+            first = cf_err_from_name(result->error.data, result->error.len);
+        cf_say_named("query", cf_targets_name(&call->targets, i), result->error, result->detail);
+    }
+    size_t done = call->targets.count - failed;
+    struct cf_detail detail = {""};
+    enum cf_err err = CF_OK;
+    if (done > 0)
+        err = call->json ? print_json(call, &detail) : print_text(call);
+    if (err) {
+        cf_say("query", cf_str(""), err, &detail);
+        return cf_exit_of(err);
+    }
+    return cf_exit_of_many(done, failed, first);
+}
+
+static enum cf_exit query(struct query_call *call)
+{
+    size_t count = call->targets.count;
+    call->outcomes = calloc(count, sizeof *call->outcomes);
+    call->replies = calloc(count, sizeof(struct cf_reply *));
+    if (!call->outcomes || !call->replies) {
+        cf_say("query", cf_str(""), CF_E_NO_MEMORY, NULL);
+        return CF_EXIT_REFUSED;
+    }
+    /* The fleet says itself that it was late: it must be given the time to. */
+    uint64_t deadline_ms = call->query.deadline_ms;
+    call->fleet.deadline_ms = (deadline_ms ? deadline_ms : call->fleet.deadline_ms) + 1000;
+    enum cf_exit result = cf_fleet_open(&call->fleet);
+    if (!result)
+        result = ask_all(call);
+    if (!result)
+        result = report(call);
+    return result;
+}
+
+/* ---- arguments ---- */
+
+/* After --image whatever is no option is a picture too. */
+static bool take_names(struct query_call *call, const struct cf_args *args)
+{
+    size_t image_count = call->images.count, count = image_count + args->rest_count;
+    call->names = calloc(count + 1, sizeof *call->names);
+    if (!call->names)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        call->names[i] = i < image_count ? call->images.items[i] : args->rest[i - image_count];
+    call->targets.names = call->names;
+    call->targets.count = count;
+    call->targets.kind = image_count > 0 ? CF_TARGET_IMAGE : CF_TARGET_ALBUM;
+    return true;
+}
+
+static enum cf_exit choose(const struct cf_command *command, struct query_call *call,
+                           const struct cf_args *args)
+{
+    call->query.space = cf_str(call->space);
+    if (!take_names(call, args)) {
+        cf_say(command->name, cf_str(""), CF_E_NO_MEMORY, NULL);
+        return CF_EXIT_REFUSED;
+    }
+    if (!call->vector && call->targets.count == 0)
+        return cf_command_misuse(command, "name albums, or --image FILE, or --vector FILE");
+    if (call->vector && call->targets.count > 0)
+        return cf_command_misuse(command, "--vector goes with no albums or pictures");
+    if (call->vector) {
+        struct cf_detail detail = {""};
+        call->targets.kind = CF_TARGET_VECTOR;
+        enum cf_err err = cf_targets_read_vectors(&call->targets, call->vector, call->space, &detail);
+        if (err) {
+            cf_say(command->name, cf_str(""), err, &detail);
+            return cf_exit_of(err);
+        }
+    }
+    return query(call);
+}
+
+static void free_all(struct query_call *call)
+{
+    for (size_t i = 0; i < call->reply_count; i++)
+        cf_reply_free(call->replies[i]);
+    free(call->replies);
+    free(call->outcomes);
+    free(call->names);
+    cf_targets_fini(&call->targets);
+    cf_fleet_close(&call->fleet);
+}
+
+static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
+{
+    struct query_call call = {.fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS},
+                              .query = {.k = 10},
+                              .space = "gist"};
+    const struct cf_opt opts[] = {
+        {.name = "image",
+         .kind = CF_OPT_TEXTS,
+         .value = &call.images,
+         .placeholder = "FILE",
+         .help = "a picture; further arguments are pictures too"},
+        {.name = "vector",
+         .kind = CF_OPT_TEXT,
+         .value = &call.vector,
+         .placeholder = "FILE",
+         .help = "raw little-endian float32, one or more rows of the space"},
+        {.name = "k",
+         .letter = 'k',
+         .kind = CF_OPT_UINT,
+         .value = &call.query.k,
+         .low = 1,
+         .high = CF_K_MAX,
+         .placeholder = "N",
+         .help = "neighbours wanted (default 10)"},
+        {.name = "space",
+         .kind = CF_OPT_TEXT,
+         .value = &call.space,
+         .placeholder = "SPACE",
+         .help = "gray16 or gist (default)"},
+        {.name = "recall",
+         .kind = CF_OPT_REAL,
+         .value = &call.query.recall,
+         .real_low = 0.01,
+         .real_high = 1,
+         .placeholder = "SHARE",
+         .help = "of the true neighbours, on average (default: the fleet's)"},
+        {.name = "exact",
+         .kind = CF_OPT_FLAG,
+         .value = &call.query.exact,
+         .help = "all of the true neighbours"},
+        {.name = "include-self",
+         .kind = CF_OPT_FLAG,
+         .value = &call.query.include_self,
+         .help = "the album itself among them"},
+        {.name = "deadline-ms",
+         .kind = CF_OPT_UINT,
+         .value = &call.query.deadline_ms,
+         .low = 1,
+         .high = CF_DEADLINE_MS_MAX,
+         .placeholder = "MS",
+         .help = "an answer after that is of no use (default: the fleet's)"},
+        CF_OPT_JSON(&call.json),
+        CF_FLEET_OPTS(&call.fleet),
+        {.name = NULL},
+    };
+    struct cf_args args;
+    enum cf_exit result;
+    if (cf_command_parse(command, argc, argv, opts, &args, &result))
+        result = choose(command, &call, &args);
+    free_all(&call);
+    cf_args_free(&args);
+    return result;
+}
+
+const struct cf_command cf_command_query = {
+    .name = "query",
+    .usage = "ALBUM... | --image FILE... | --vector FILE",
+    .summary = "Which albums look like this one?",
+    .about = "Neighbours by look, nearest first; distances are Euclidean in the space's own units. With "
+             "--json one target\n"
+             "gives "
+             "{\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\"neighbors\":[{\"album\":…,"
+             "\"distance\":…,…}]},\n"
+             "several give \"results\":[{\"neighbors\":[…]},…] instead. Exits 2 for a k, space or vector "
+             "that is wrong.",
+    .run = run,
+};

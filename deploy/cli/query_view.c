@@ -1,0 +1,59 @@
+#include "deploy/cli/tabular.h"
+#include "deploy/cli/text.h"
+#include "deploy/cli/view.h"
+
+void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *whole)
+{
+    cf_json_text(json, "space", whole->space);
+    cf_json_uint(json, "generation", whole->generation);
+    cf_json_bool(json, "exact", whole->exact);
+    cf_json_uint(json, "stale_ms", whole->stale_ms);
+}
+
+void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result)
+{
+    if (result->error.len > 0) {
+        cf_json_text(json, "error", result->error);
+        cf_json_text(json, "detail", result->detail);
+        return;
+    }
+    cf_json_array(json, "neighbors");
+    for (size_t i = 0; i < result->neighbor_count; i++) {
+        const struct cf_neighbor *neighbor = &result->neighbors[i];
+        cf_json_object(json, NULL);
+        cf_json_text(json, "album", neighbor->album);
+        cf_json_real(json, "distance", neighbor->distance);
+        cf_json_text(json, "title", neighbor->title);
+        cf_json_text(json, "artist", neighbor->artist);
+        cf_json_end(json);
+    }
+    cf_json_end(json);
+}
+
+enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count, FILE *out)
+{
+    static const char *const headings[] = {">", ">DISTANCE", "ALBUM", "ARTIST", "TITLE", NULL};
+    struct cf_tabular *tabular = cf_tabular_new(headings);
+    for (size_t i = 0; i < count; i++) {
+        cf_tabular_cellf(tabular, "%zu", i + 1);
+        cf_tabular_cellf(tabular, "%.4f", neighbors[i].distance);
+        cf_tabular_cell(tabular, neighbors[i].album);
+        cf_tabular_cell(tabular, neighbors[i].artist);
+        cf_tabular_cell(tabular, neighbors[i].title);
+    }
+    enum cf_err err = cf_tabular_print(tabular, "", out);
+    cf_tabular_free(tabular);
+    return err;
+}
+
+void cf_view_answer_text(const struct cf_answer_whole *whole, FILE *out)
+{
+    char stale[CF_TEXT_NUMBER_MAX];
+    cf_text_duration(whole->stale_ms, stale);
+    cf_text_put(out, whole->space);
+    if (whole->generation > 0)
+        fprintf(out, ", index generation %llu", (unsigned long long)whole->generation);
+    else
+        fputs(", no index yet", out);
+    fprintf(out, ", %s, at most %s old\n", whole->exact ? "exact" : "approximate", stale);
+}

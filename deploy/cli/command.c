@@ -34,7 +34,7 @@ static void print_overview(FILE *out)
 
 static void print_help(const struct cf_command *command, const struct cf_opt *opts, FILE *out)
 {
-    fprintf(out, "usage: coverfleet %s %s\n\n%s.\n", command->name, command->usage, command->summary);
+    fprintf(out, "usage: coverfleet %s %s\n\n%s\n", command->name, command->usage, command->summary);
     if (command->about[0])
         fprintf(out, "\n%s\n", command->about);
     fputc('\n', out);

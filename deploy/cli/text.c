@@ -34,7 +34,7 @@ void cf_text_duration(uint64_t ms, char out[CF_TEXT_NUMBER_MAX])
     unsigned long long s = ms / 1000;
     if (ms < 1000)
         snprintf(out, CF_TEXT_NUMBER_MAX, "%llu ms", (unsigned long long)ms);
-    else if (s < 10)
+    else if (s < 10 && ms % 1000 >= 100)
         snprintf(out, CF_TEXT_NUMBER_MAX, "%llu.%llu s", s, (unsigned long long)(ms % 1000 / 100));
     else if (s < 60)
         snprintf(out, CF_TEXT_NUMBER_MAX, "%llu s", s);

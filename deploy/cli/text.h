@@ -15,7 +15,7 @@ enum { CF_TEXT_NUMBER_MAX = 32 };
  * CF_E_INVALID for anything else and beyond a year. */
 enum cf_err cf_text_duration_parse(const char *text, uint64_t *ms, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* "0 ms", "340 ms", "4.2 s", "1 min 5 s", "3 h 12 min", "2 d 4 h". */
+/* "0 ms", "340 ms", "4.2 s", "5 s", "1 min 5 s", "3 h 12 min", "2 d 4 h". */
 void cf_text_duration(uint64_t ms, char out[CF_TEXT_NUMBER_MAX]);
 
 /* "812 B", "3.4 KB", "64 MB": powers of 1,000. */

@@ -67,7 +67,10 @@ static enum cf_err err_of(const char *text)
 static enum cf_err fail(struct cf_detail *detail, const char *path, char *text)
 {
     enum cf_err err = err_of(text);
-    (void)cf_fail(detail, err, "%.120s: %.180s", path, text);
+    if (err == CF_E_LOCKED)
+        (void)cf_fail(detail, err, "%.250s: another process has it open", path);
+    else
+        (void)cf_fail(detail, err, "%.120s: %.180s", path, text);
     rocksdb_free(text);
     return err;
 }

@@ -92,7 +92,7 @@ static void nearest_are_the_first_of_a_sorted_list(void **state)
     for (size_t k = 1; k <= 250; k += k < 10 ? 1 : 40) {
         struct cf_nearest nearest = {kept, k, 0};
         for (size_t i = 0; i < 200; i++) {
-            all[i] = (struct cf_near){(float)cf_rng_below(&rng, 20), 0, id_of((i * 7) % 200)};
+            all[i] = (struct cf_near){(float)cf_rng_below(&rng, 20), NULL, id_of((i * 7) % 200)};
             assert_true(all[i].distance <= cf_nearest_bound(&nearest) || nearest.count == k);
             cf_nearest_offer(&nearest, all[i]);
         }

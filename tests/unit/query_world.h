@@ -1,5 +1,6 @@
-/* A small fleet's disk for the tests of the query worker: shards that the test itself writes, index generations that it
- * builds, an engine that follows them, and beside it a naive model of what should be found. */
+/* A small fleet's disk for the tests of the query worker: shards that the test itself writes, index
+ * generations that it builds, an engine that follows them, and beside it a naive model of what should be
+ * found. */
 #ifndef CF_TESTS_QUERY_WORLD_H
 #define CF_TESTS_QUERY_WORLD_H
 

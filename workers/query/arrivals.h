@@ -1,5 +1,6 @@
-/* The index generations of one space as they are published: found, opened and checked off to the side, held back for a
- * jitter. A file that will never do is logged once and passed over for the one before it. The follower's thread. */
+/* The index generations of one space as they are published: found, opened and checked off to the side, held
+ * back for a jitter. A file that will never do is logged once and passed over for the one before it. The
+ * follower's thread. */
 #ifndef CF_WORKERS_QUERY_ARRIVALS_H
 #define CF_WORKERS_QUERY_ARRIVALS_H
 
@@ -19,8 +20,8 @@ struct cf_arrivals {
     size_t refused_count;
 };
 
-void cf_arrivals_init(struct cf_arrivals *arrivals, const struct cf_home *home, size_t space, uint64_t jitter_ms,
-                      uint64_t seed);
+void cf_arrivals_init(struct cf_arrivals *arrivals, const struct cf_home *home, size_t space,
+                      uint64_t jitter_ms, uint64_t seed);
 void cf_arrivals_fini(struct cf_arrivals *arrivals);
 
 /* Opens the newest good generation here and now; it is due at once. Without any good one nothing is. */

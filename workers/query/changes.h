@@ -1,5 +1,5 @@
-/* From log entries of a shard to changes of the engine: reads the newest record and the vectors of every album that a log
- * names, in bounded batches. The follower's thread. */
+/* From log entries of a shard to changes of the engine: reads the newest record and the vectors of every
+ * album that a log names, in bounded batches. The follower's thread. */
 #ifndef CF_WORKERS_QUERY_CHANGES_H
 #define CF_WORKERS_QUERY_CHANGES_H
 
@@ -20,12 +20,13 @@ struct cf_changes {
     size_t change_count;
 };
 
-enum cf_err cf_changes_init(struct cf_changes *changes, struct cf_engine *engine, const atomic_bool *stop) CF_MUST_CHECK;
+enum cf_err cf_changes_init(struct cf_changes *changes, struct cf_engine *engine,
+                            const atomic_bool *stop) CF_MUST_CHECK;
 void cf_changes_fini(struct cf_changes *changes);
 
-/* Brings all log entries behind `*position` into the engine, or into `stage` when that is not NULL, and moves the
- * position along. A record or vector that is damaged is logged and passed over; other failures end the walk, and the next
- * one resumes there. CF_E_SHUTTING_DOWN when `stop` was set meanwhile. */
+/* Brings all log entries behind `*position` into the engine, or into `stage` when that is not NULL, and moves
+ * the position along. A record or vector that is damaged is logged and passed over; other failures end the
+ * walk, and the next one resumes there. CF_E_SHUTTING_DOWN when `stop` was set meanwhile. */
 enum cf_err cf_changes_follow(struct cf_changes *changes, struct cf_shard *shard, struct cf_stage *stage,
                               uint64_t *position, struct cf_detail *detail) CF_MUST_CHECK;
 

@@ -1,12 +1,13 @@
-/* What a query worker can search: for every space the mapped index generation and the tail that it does not cover, the
- * removals that no shard knows of yet, and the shards that titles come from.
+/* What a query worker can search: for every space the mapped index generation and the tail that it does not
+ * cover, the removals that no shard knows of yet, and the shards that titles come from.
  *
- * The tail of a space is a function of what the shards say and of the index's marks: the newest record of an album over
- * all shards, where that record lies behind the mark of its shard and the index knows nothing newer. It hides the album's
- * item of the index. So an answer is that of one catalogue, newest version of each album, whatever was indexed when.
+ * The tail of a space is a function of what the shards say and of the index's marks: the newest record of an
+ * album over all shards, where that record lies behind the mark of its shard and the index knows nothing
+ * newer. It hides the album's item of the index. So an answer is that of one catalogue, newest version of
+ * each album, whatever was indexed when.
  *
- * Threads: one follower changes the state, one loop adds removals, any number search; a read-write lock that prefers
- * writers stands between them, held exclusively for short moments only. */
+ * Threads: one follower changes the state, one loop adds removals, any number search; a read-write lock that
+ * prefers writers stands between them, held exclusively for short moments only. */
 #ifndef CF_WORKERS_QUERY_ENGINE_H
 #define CF_WORKERS_QUERY_ENGINE_H
 
@@ -35,10 +36,12 @@ struct cf_shard *cf_engine_shard_handle(const struct cf_engine *engine, uint32_t
 uint64_t cf_engine_mark(const struct cf_engine *engine, size_t space, uint32_t shard);
 uint64_t cf_engine_generation(const struct cf_engine *engine, size_t space);
 
-/* The newest record of an album over all shards; its strings come from the arena. CF_E_NOT_FOUND. A shard that cannot read
- * its record is passed over unless no other knows the album. Any thread may call this while no shard is added. */
+/* The newest record of an album over all shards; its strings come from the arena. CF_E_NOT_FOUND. A shard
+ * that cannot read its record is passed over unless no other knows the album. Any thread may call this while
+ * no shard is added. */
 enum cf_err cf_engine_newest(const struct cf_engine *engine, struct cf_str id, struct cf_arena *arena,
-                             struct cf_shard_album *record, uint32_t *shard, struct cf_detail *detail) CF_MUST_CHECK;
+                             struct cf_shard_album *record, uint32_t *shard,
+                             struct cf_detail *detail) CF_MUST_CHECK;
 
 /* The newest record of an album, and its vector in each space, NULL where there is none or none is needed. */
 struct cf_engine_change {
@@ -49,8 +52,8 @@ struct cf_engine_change {
 enum cf_err cf_engine_apply(struct cf_engine *engine, const struct cf_engine_change *changes, size_t count,
                             struct cf_detail *detail) CF_MUST_CHECK;
 
-/* A new generation is staged first: its own tail is made from the old one, outside the lock, and may be added to where its
- * marks lie before those of the old one. Adopting swaps both at once and frees the old ones. */
+/* A new generation is staged first: its own tail is made from the old one, outside the lock, and may be added
+ * to where its marks lie before those of the old one. Adopting swaps both at once and frees the old ones. */
 struct cf_stage;
 enum cf_err cf_engine_stage(const struct cf_engine *engine, size_t space, struct cf_mapped **mapped,
                             struct cf_stage **stage, struct cf_detail *detail) CF_MUST_CHECK;
@@ -64,10 +67,13 @@ void cf_engine_adopt(struct cf_engine *engine, struct cf_stage **stage);
 /* Everything that the shards held at that moment (monotonic) is in the state. */
 void cf_engine_caught_up(struct cf_engine *engine, uint64_t began_ms);
 
-/* Removals that were not yet compared with the shards, into the arena. Asked before a catch-up; after it each is settled
- * with the newest version that the shards hold ({0, 0} for none): a removal that the shards know of is forgotten. */
-enum cf_err cf_engine_unsettled(struct cf_engine *engine, struct cf_arena *arena, struct cf_removed *removals) CF_MUST_CHECK;
-void cf_engine_settle(struct cf_engine *engine, const struct cf_removed_item *removal, struct cf_version newest);
+/* Removals that were not yet compared with the shards, into the arena. Asked before a catch-up; after it each
+ * is settled with the newest version that the shards hold ({0, 0} for none): a removal that the shards know
+ * of is forgotten. */
+enum cf_err cf_engine_unsettled(struct cf_engine *engine, struct cf_arena *arena,
+                                struct cf_removed *removals) CF_MUST_CHECK;
+void cf_engine_settle(struct cf_engine *engine, const struct cf_removed_item *removal,
+                      struct cf_version newest);
 
 /* ---- The loop's thread ---- */
 
@@ -85,10 +91,11 @@ struct cf_engine_scratch {
     struct cf_arena *arena; /* emptied by every call that takes it */
 };
 
-/* The vector of an album in a space. CF_E_NOT_FOUND (never heard of, or removed: the sentence says which), CF_E_FLAGGED,
- * CF_E_NOT_DESCRIBED. */
-enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_str id, struct cf_engine_scratch *scratch,
-                             float *out, struct cf_detail *detail) CF_MUST_CHECK;
+/* The vector of an album in a space. CF_E_NOT_FOUND (never heard of, or removed: the sentence says which),
+ * CF_E_FLAGGED, CF_E_NOT_DESCRIBED. */
+enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_str id,
+                             struct cf_engine_scratch *scratch, float *out,
+                             struct cf_detail *detail) CF_MUST_CHECK;
 
 struct cf_engine_query {
     size_t space;
@@ -109,7 +116,7 @@ struct cf_engine_answer {
 };
 
 enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_query *query,
-                             struct cf_engine_scratch *scratch, struct cf_arena *arena, struct cf_engine_answer *answer,
-                             struct cf_detail *detail) CF_MUST_CHECK;
+                             struct cf_engine_scratch *scratch, struct cf_arena *arena,
+                             struct cf_engine_answer *answer, struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

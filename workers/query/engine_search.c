@@ -4,13 +4,19 @@
 #include "workers/query/engine_state.h"
 #include "workers/query/nearest.h"
 
-/* Reads only. Everything here happens under the shared lock, taken once by each of the two public functions.
+/* Reads only. All but the titles happens under the shared lock, taken once by each of the public functions.
  */
 
-static uint32_t item_shard(const struct cf_engine_space *space, const struct cf_generation_tag *tag)
+static struct cf_shard *shard_at(const struct cf_engine *engine, uint32_t number)
 {
-    return tag->shard < space->mapped->generation.mark_count ? space->tag_shards[tag->shard]
-                                                             : CF_ENGINE_NO_SHARD;
+    return number == CF_ENGINE_NO_SHARD ? NULL : engine->shards[number].shard;
+}
+
+static struct cf_shard *item_shard(const struct cf_engine *engine, const struct cf_engine_space *space,
+                                   const struct cf_generation_tag *tag)
+{
+    bool known = tag->shard < space->mapped->generation.mark_count;
+    return known ? shard_at(engine, space->tag_shards[tag->shard]) : NULL;
 }
 
 static int64_t find_item(const struct cf_engine_space *space, struct cf_str id)
@@ -129,9 +135,10 @@ static void offer_item(struct search *search, uint64_t item, float distance)
 {
     struct cf_generation_tag tag = cf_mapped_tag(search->space->mapped, item);
     struct cf_bytes id = cf_ann_id(search->space->mapped->ann, item);
-    cf_nearest_offer(&search->nearest, (struct cf_near){.distance = distance,
-                                                        .shard = item_shard(search->space, &tag),
-                                                        .id = {(const char *)id.data, id.len}});
+    cf_nearest_offer(&search->nearest,
+                     (struct cf_near){.distance = distance,
+                                      .shard = item_shard(search->engine, search->space, &tag),
+                                      .id = {(const char *)id.data, id.len}});
 }
 
 static enum cf_err search_index(struct search *search, struct cf_engine_scratch *scratch, bool *exact,
@@ -174,7 +181,9 @@ static void search_tail(struct search *search)
             if (distance > cf_nearest_bound(&search->nearest) || entry == search->self_entry ||
                 cf_engine_is_removed(search->engine, entry->key.id, entry->album.version))
                 continue;
-            cf_nearest_offer(&search->nearest, (struct cf_near){distance, entry->album.shard, entry->key.id});
+            cf_nearest_offer(
+                &search->nearest,
+                (struct cf_near){distance, shard_at(search->engine, entry->album.shard), entry->key.id});
         }
     }
 }
@@ -195,25 +204,43 @@ static void offer_self(struct search *search)
     const struct cf_tail_entry *entry = search->self_entry;
     if (entry) {
         if (entry->vector && !cf_engine_is_removed(search->engine, entry->key.id, entry->album.version))
-            cf_nearest_offer(&search->nearest, (struct cf_near){0, entry->album.shard, entry->key.id});
+            cf_nearest_offer(
+                &search->nearest,
+                (struct cf_near){0, shard_at(search->engine, entry->album.shard), entry->key.id});
     } else if (search->self_item != CF_ANN_NONE) {
         struct cf_generation_tag tag = cf_mapped_tag(search->space->mapped, (uint64_t)search->self_item);
         if (!cf_engine_is_removed(search->engine, search->query->self, tag.version))
             offer_item(search, (uint64_t)search->self_item, 0);
     } else {
-        cf_nearest_offer(&search->nearest, (struct cf_near){0, CF_ENGINE_NO_SHARD, search->query->self});
+        cf_nearest_offer(&search->nearest, (struct cf_near){0, NULL, search->query->self});
     }
 }
 
-/* Titles are for people: without a readable record there is none, and the neighbour stands all the same. */
-static enum cf_err add_titles(const struct cf_engine *engine, uint32_t shard, struct cf_arena *scratch,
-                              struct cf_arena *arena, struct cf_neighbor *neighbor)
+/* Out of what the lock protects: ids are copied. */
+static enum cf_err copy_neighbors(const struct cf_nearest *nearest, struct cf_arena *arena,
+                                  struct cf_engine_answer *answer)
 {
-    if (shard == CF_ENGINE_NO_SHARD)
-        return CF_OK;
+    struct cf_neighbor *neighbors = cf_arena_alloc(arena, nearest->count, sizeof *neighbors);
+    if (!neighbors)
+        return CF_E_NO_MEMORY;
+    for (size_t i = 0; i < nearest->count; i++) {
+        neighbors[i].album = cf_arena_str(arena, nearest->items[i].id);
+        neighbors[i].distance = (double)nearest->items[i].distance;
+        if (!neighbors[i].album.data)
+            return CF_E_NO_MEMORY;
+    }
+    answer->neighbors = neighbors;
+    answer->neighbor_count = nearest->count;
+    return CF_OK;
+}
+
+/* Titles are for people: without a readable record there is none, and the neighbour stands all the same. */
+static enum cf_err add_titles(struct cf_shard *shard, struct cf_arena *scratch, struct cf_arena *arena,
+                              struct cf_neighbor *neighbor)
+{
     struct cf_shard_album record;
     cf_arena_reset(scratch);
-    if (cf_shard_album(engine->shards[shard].shard, neighbor->album, scratch, &record, NULL) != CF_OK)
+    if (!shard || cf_shard_album(shard, neighbor->album, scratch, &record, NULL) != CF_OK)
         return CF_OK;
     for (size_t i = 0; i < record.meta_count; i++) {
         struct cf_str *into = cf_str_is(record.meta[i].key, "title")    ? &neighbor->title
@@ -225,30 +252,6 @@ static enum cf_err add_titles(const struct cf_engine *engine, uint32_t shard, st
         if (!into->data)
             return CF_E_NO_MEMORY;
     }
-    return CF_OK;
-}
-
-/* Out of what the lock protects: ids and titles are copied. */
-static enum cf_err write_neighbors(struct search *search, struct cf_arena *scratch, struct cf_arena *arena,
-                                   struct cf_engine_answer *answer)
-{
-    const struct cf_nearest *nearest = &search->nearest;
-    struct cf_neighbor *neighbors = cf_arena_alloc(arena, nearest->count, sizeof *neighbors);
-    if (!neighbors)
-        return CF_E_NO_MEMORY;
-    for (size_t i = 0; i < nearest->count; i++) {
-        neighbors[i].album = cf_arena_str(arena, nearest->items[i].id);
-        neighbors[i].distance = (double)nearest->items[i].distance;
-        if (!neighbors[i].album.data)
-            return CF_E_NO_MEMORY;
-    }
-    for (size_t i = 0; i < nearest->count; i++) {
-        enum cf_err err = add_titles(search->engine, nearest->items[i].shard, scratch, arena, &neighbors[i]);
-        if (err != CF_OK)
-            return err;
-    }
-    answer->neighbors = neighbors;
-    answer->neighbor_count = nearest->count;
     return CF_OK;
 }
 
@@ -265,7 +268,7 @@ static enum cf_err search_locked(struct search *search, struct cf_engine_scratch
         offer_self(search);
     cf_nearest_sort(&search->nearest);
     answer->generation = search->space->mapped ? search->space->mapped->generation.generation : 0;
-    err = write_neighbors(search, scratch->arena, arena, answer);
+    err = copy_neighbors(&search->nearest, arena, answer);
     return err == CF_OK ? err : cf_fail(detail, err, "no memory for %u neighbours", search->query->k);
 }
 
@@ -287,6 +290,9 @@ enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_qu
     pthread_rwlock_rdlock(&engine->lock);
     enum cf_err err = search_locked(&search, scratch, arena, &found, detail);
     pthread_rwlock_unlock(&engine->lock);
+    /* Reading records may wait for the disk, and needs no lock: shards stay open. */
+    for (size_t i = 0; err == CF_OK && i < found.neighbor_count; i++)
+        err = add_titles(search.nearest.items[i].shard, scratch->arena, arena, &found.neighbors[i]);
     if (err == CF_OK)
         *answer = found;
     return err;

@@ -15,8 +15,8 @@ struct cf_engine_shard {
 struct cf_engine_space {
     struct cf_mapped *mapped; /* NULL before the first generation */
     struct cf_tail *tail;
-    uint64_t *marks;       /* by shard number; NULL without a generation */
-    uint32_t *tag_shards;  /* shard number of each of the generation's marks */
+    uint64_t *marks;      /* by shard number; NULL without a generation */
+    uint32_t *tag_shards; /* shard number of each of the generation's marks */
 };
 
 struct cf_removal {
@@ -37,7 +37,8 @@ struct cf_engine {
 };
 
 /* Whether a removal that the shards do not know of hides this version of the album. Under the lock. */
-static inline bool cf_engine_is_removed(const struct cf_engine *engine, struct cf_str id, struct cf_version version)
+static inline bool cf_engine_is_removed(const struct cf_engine *engine, struct cf_str id,
+                                        struct cf_version version)
 {
     const struct cf_removal *removal = (const struct cf_removal *)cf_idmap_find(&engine->removals, id);
     return removal && cf_version_compare(version, removal->version) <= 0;

@@ -1,5 +1,6 @@
-/* Keeps the engine up to date: catches up with all shards, reads what their logs say since, opens new index generations
- * and swaps them in. One thread does it every query.poll_ms, or sooner when poked; tests take the steps themselves. */
+/* Keeps the engine up to date: catches up with all shards, reads what their logs say since, opens new index
+ * generations and swaps them in. One thread does it every query.poll_ms, or sooner when poked; tests take the
+ * steps themselves. */
 #ifndef CF_WORKERS_QUERY_FOLLOWER_H
 #define CF_WORKERS_QUERY_FOLLOWER_H
 
@@ -12,7 +13,8 @@ struct cf_follower_options {
     const struct cf_home *home; /* borrowed for as long as the follower lives */
     const char *name;           /* of this process: its secondaries lie in HOME/secondaries/NAME */
     uint64_t poll_ms;
-    uint64_t swap_jitter_ms; /* a new generation waits up to this long, so that not all workers swap at once */
+    uint64_t
+        swap_jitter_ms; /* a new generation waits up to this long, so that not all workers swap at once */
 };
 
 enum cf_err cf_follower_new(const struct cf_follower_options *options, struct cf_engine *engine,
@@ -20,8 +22,8 @@ enum cf_err cf_follower_new(const struct cf_follower_options *options, struct cf
 /* Stops the thread and closes the shards: nobody may search the engine any more. Takes NULL. */
 void cf_follower_free(struct cf_follower *follower);
 
-/* One round. The first one loads the newest index generations before it reads the logs. A shard that cannot be read costs
- * that shard only and is logged once. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
+/* One round. The first one loads the newest index generations before it reads the logs. A shard that cannot
+ * be read costs that shard only and is logged once. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
 enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Starts the thread. `first` is called on it, once, with what the first round came to. */

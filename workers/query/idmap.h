@@ -1,5 +1,6 @@
-/* Album ids to entries: an open-addressed table that borrows its entries, whose first member is a cf_keyed. Lookup takes
- * the bytes of an id. One writer at a time, readers only while nobody writes: locking is the owner's. */
+/* Album ids to entries: an open-addressed table that borrows its entries, whose first member is a cf_keyed.
+ * Lookup takes the bytes of an id. One writer at a time, readers only while nobody writes: locking is the
+ * owner's. */
 #ifndef CF_WORKERS_QUERY_IDMAP_H
 #define CF_WORKERS_QUERY_IDMAP_H
 
@@ -27,8 +28,10 @@ struct cf_keyed *cf_idmap_find(const struct cf_idmap *map, struct cf_str id); /*
 enum cf_err cf_idmap_add(struct cf_idmap *map, struct cf_keyed *entry) CF_MUST_CHECK;
 /* Room for `more` additions, none of which can then fail. */
 enum cf_err cf_idmap_reserve(struct cf_idmap *map, size_t more) CF_MUST_CHECK;
-struct cf_keyed *cf_idmap_take(struct cf_idmap *map, struct cf_str id); /* out of the map; NULL when not there */
-/* Walks over all entries in no order: `*at` starts at 0; NULL at the end. The map must not change meanwhile. */
+struct cf_keyed *cf_idmap_take(struct cf_idmap *map,
+                               struct cf_str id); /* out of the map; NULL when not there */
+/* Walks over all entries in no order: `*at` starts at 0; NULL at the end. The map must not change meanwhile.
+ */
 struct cf_keyed *cf_idmap_next(const struct cf_idmap *map, size_t *at);
 
 #endif

@@ -1,4 +1,5 @@
-/* One index generation, opened and checked: its file mapped, its attachment decoded. Immutable; any thread reads it. */
+/* One index generation, opened and checked: its file mapped, its attachment decoded. Immutable; any thread
+ * reads it. */
 #ifndef CF_WORKERS_QUERY_MAPPED_H
 #define CF_WORKERS_QUERY_MAPPED_H
 
@@ -13,8 +14,8 @@ struct cf_mapped {
 };
 
 /* Maps the file, reads all of it (which also brings it into memory) and compares it with what it should be.
- * CF_E_CORRUPT and CF_E_BAD_VERSION for a file that will never do, CF_E_NOT_FOUND when it was pruned meanwhile; the
- * sentence names the file. */
+ * CF_E_CORRUPT and CF_E_BAD_VERSION for a file that will never do, CF_E_NOT_FOUND when it was pruned
+ * meanwhile; the sentence names the file. */
 enum cf_err cf_mapped_open(const struct cf_home *home, const struct cf_space *space, uint64_t generation,
                            struct cf_mapped **mapped, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_mapped_free(struct cf_mapped *mapped); /* takes NULL */

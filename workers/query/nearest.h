@@ -7,9 +7,11 @@
 #include "common/base/err.h"
 #include "common/base/span.h"
 
+struct cf_shard;
+
 struct cf_near {
     float distance;
-    uint32_t shard; /* where the album rests, by the engine's numbers */
+    struct cf_shard *shard; /* where the album rests; NULL when not known */
     struct cf_str id;
 };
 

@@ -1,4 +1,5 @@
-/* The query worker as the runner sees it: takes searches and removals from the broker's messages, sends answers back. */
+/* The query worker as the runner sees it: takes searches and removals from the broker's messages, sends
+ * answers back. */
 #ifndef CF_WORKERS_QUERY_ROLE_H
 #define CF_WORKERS_QUERY_ROLE_H
 
@@ -9,10 +10,11 @@
 
 struct cf_query_role;
 
-/* Starts the searching thread on the loop. Everything is borrowed and must outlive the role. The loop's thread. */
+/* Starts the searching thread on the loop. Everything is borrowed and must outlive the role. The loop's
+ * thread. */
 enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *config, struct cf_engine *engine,
-                              struct cf_follower *follower, struct cf_decoder *decoder, struct cf_query_role **role,
-                              struct cf_detail *detail) CF_MUST_CHECK;
+                              struct cf_follower *follower, struct cf_decoder *decoder,
+                              struct cf_query_role **role, struct cf_detail *detail) CF_MUST_CHECK;
 /* After the runner ended. Finishes the searches at hand without sending them. Takes NULL. */
 void cf_query_role_free(struct cf_query_role *role);
 

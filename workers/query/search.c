@@ -107,8 +107,10 @@ static enum cf_err target_vector(struct cf_search_context *context, size_t space
 {
     int sources = (target->album.len > 0) + (target->image.len > 0) + (target->vector.len > 0);
     if (sources != 1)
-        return cf_fail(detail, CF_E_INVALID,
-                       "a target names exactly one of album, image and vector, not %d of them", sources);
+        return cf_fail(
+            detail, CF_E_INVALID,
+            "a target names exactly one of album, image and vector, not %d of them (an empty one is none)",
+            sources);
     if (target->vector.len)
         return read_vector(&cf_spaces[space], target->vector, context->vector, detail);
     if (target->image.len)

@@ -1,6 +1,6 @@
-/* One query message in, one answer message out: checks what was asked, searches every target, writes the reply. What is
- * wrong with the whole request, or with its only target, is an error message; a bad target among several fails alone.
- * One context a searching thread. */
+/* One query message in, one answer message out: checks what was asked, searches every target, writes the
+ * reply. What is wrong with the whole request, or with its only target, is an error message; a bad target
+ * among several fails alone. One context a searching thread. */
 #ifndef CF_WORKERS_QUERY_SEARCH_H
 #define CF_WORKERS_QUERY_SEARCH_H
 
@@ -26,13 +26,13 @@ enum cf_err cf_search_context_new(const struct cf_search_options *options, struc
                                   struct cf_detail *detail) CF_MUST_CHECK;
 void cf_search_context_free(struct cf_search_context *context); /* takes NULL */
 
-/* The reply to the query message `body` into `reply`; returns the error that it carries, CF_OK for an answer. At
- * `deadline_ms` (monotonic) the answer is CF_E_DEADLINE: nothing is searched after it. */
+/* The reply to the query message `body` into `reply`; returns the error that it carries, CF_OK for an answer.
+ * At `deadline_ms` (monotonic) the answer is CF_E_DEADLINE: nothing is searched after it. */
 enum cf_err cf_search_answer(struct cf_search_context *context, struct cf_bytes body, uint64_t deadline_ms,
                              struct cf_buf *reply);
 
 /* The reply that refuses `body` with `err`, without looking further than the id of its asker. */
-void cf_search_refuse(struct cf_arena *arena, struct cf_bytes body, enum cf_err err, const struct cf_detail *detail,
-                      struct cf_buf *reply);
+void cf_search_refuse(struct cf_arena *arena, struct cf_bytes body, enum cf_err err,
+                      const struct cf_detail *detail, struct cf_buf *reply);
 
 #endif

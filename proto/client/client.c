@@ -32,15 +32,19 @@ struct pending {
 struct cf_client {
     struct cf_loop *loop;
     struct cf_socket *socket;
+    char endpoint[CF_CONFIG_TEXT_MAX];
     size_t message_bytes_max;
     struct pending *pending; /* uthash, in the order of sending */
+    size_t pending_bytes;
+    size_t unheard_bytes; /* sent since the fleet was last heard: may all still lie in the socket */
+    bool unreachable;     /* a request ended so since the socket was opened */
     uint64_t last_id;
     uint64_t heard_ms;      /* 0: never */
     uint64_t due_ms;        /* nothing expires or is sent again before */
     size_t ended;           /* requests, ever */
     struct cf_arena *arena; /* of the reply that is being handled; a synchronous call keeps it */
     bool in_callback, closing;
-    enum cf_err failure; /* of a reply that could not be taken for want of memory */
+    enum cf_err failure; /* of something inside a turn that has no caller to tell */
 };
 
 static const enum cf_kind reply_kinds[CF_KIND_COUNT] = {
@@ -56,6 +60,12 @@ static void pending_free(struct pending *pending)
 {
     cf_buf_fini(&pending->bytes);
     free(pending);
+}
+
+static void leave(struct cf_client *client, struct pending *pending)
+{
+    HASH_DEL(client->pending, pending);
+    client->pending_bytes -= pending->bytes.len;
 }
 
 /* The callback may send anew, so the request has left the table before. */
@@ -81,6 +91,7 @@ static void expire(struct cf_client *client, struct pending *pending, uint64_t n
                                       cf_kind_name(pending->kind), waited)
                             : cf_fail(&detail, CF_E_UNREACHABLE,
                                       "the fleet did not answer at all within %llu ms: is it up?", waited);
+    client->unreachable = client->unreachable || !heard;
     end(client, pending, err, NULL, &detail);
 }
 
@@ -116,7 +127,7 @@ static void handle(struct cf_client *client, struct cf_bytes bytes)
         return; /* ended already, or the answer to a copy that was sent again */
     if (!err)
         err = check_reply(pending, &msg, &detail);
-    HASH_DEL(client->pending, pending);
+    leave(client, pending);
     end(client, pending, err, &msg, &detail);
 }
 
@@ -141,6 +152,7 @@ static void on_message(void *arg, struct cf_socket *socket, const struct cf_fram
     (void)socket;
     struct cf_client *client = arg;
     client->heard_ms = cf_clock_mono_ms();
+    client->unheard_bytes = 0;
     if (frames->count != 1)
         return; /* not a reply of this protocol; its asker ends at the deadline */
     enum cf_err err = receive(client, frames->frame[0]);
@@ -184,35 +196,53 @@ static enum cf_err find_fleet(struct cf_client *client, char *endpoint, size_t s
     return err;
 }
 
-static enum cf_err connect_fleet(struct cf_client *client, const char *endpoint, struct cf_detail *detail)
+/* A socket of its own for every life of the fleet. What the one before still held back goes with it. */
+static enum cf_err open_socket(struct cf_client *client, struct cf_detail *detail)
 {
-    enum cf_err err = cf_loop_new_plain(&client->loop, detail);
-    if (err)
-        return err;
+    struct cf_socket *fresh = NULL;
     struct cf_socket_options options = {.type = CF_SOCKET_DEALER,
                                         .message_bytes_max = client->message_bytes_max,
                                         .high_water_mark = CF_CLIENT_PENDING_MAX,
                                         .on_message = on_message,
                                         .arg = client};
-    err = cf_socket_open(client->loop, &options, &client->socket, detail);
-    return err ? err : cf_socket_connect(client->socket, endpoint, detail);
+    enum cf_err err = cf_socket_open(client->loop, &options, &fresh, detail);
+    if (err)
+        return err;
+    err = cf_socket_connect(fresh, client->endpoint, detail);
+    if (err) {
+        cf_socket_close(fresh, 0);
+        return err;
+    }
+    if (client->socket)
+        cf_socket_close(client->socket, 0);
+    client->socket = fresh;
+    client->unheard_bytes = 0;
+    client->unreachable = false;
+    return CF_OK;
+}
+
+static enum cf_err prepare(struct cf_client *client, const char *endpoint, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    client->due_ms = UINT64_MAX;
+    client->message_bytes_max = MESSAGE_BYTES_MAX;
+    if (!endpoint)
+        err = find_fleet(client, client->endpoint, sizeof client->endpoint, detail);
+    else if (snprintf(client->endpoint, sizeof client->endpoint, "%s", endpoint) >=
+             (int)sizeof client->endpoint)
+        err = cf_fail(detail, CF_E_INVALID, "the endpoint is too long: at most %d bytes",
+                      CF_CONFIG_TEXT_MAX - 1);
+    if (!err)
+        err = cf_loop_new_plain(&client->loop, detail);
+    return err ? err : open_socket(client, detail);
 }
 
 enum cf_err cf_client_new(const char *endpoint, struct cf_client **client, struct cf_detail *detail)
 {
-    char found[CF_CONFIG_TEXT_MAX];
     struct cf_client *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a client");
-    fresh->due_ms = UINT64_MAX;
-    fresh->message_bytes_max = MESSAGE_BYTES_MAX;
-    enum cf_err err = CF_OK;
-    if (!endpoint) {
-        err = find_fleet(fresh, found, sizeof found, detail);
-        endpoint = found;
-    }
-    if (!err)
-        err = connect_fleet(fresh, endpoint, detail);
+    enum cf_err err = prepare(fresh, endpoint, detail);
     if (err)
         cf_client_free(fresh);
     else
@@ -229,7 +259,7 @@ void cf_client_free(struct cf_client *client)
     client->closing = true;
     while (client->pending) {
         struct pending *pending = client->pending;
-        HASH_DEL(client->pending, pending);
+        leave(client, pending);
         end(client, pending, CF_E_SHUTTING_DOWN, NULL, &detail);
     }
     cf_loop_free(client->loop, 0);
@@ -255,8 +285,13 @@ static uint64_t pending_due(const struct pending *pending)
 static enum cf_err transmit(struct cf_client *client, const struct pending *pending, struct cf_detail *detail)
 {
     struct cf_bytes frame = cf_buf_bytes(&pending->bytes);
+    if (client->unheard_bytes && client->unheard_bytes + frame.len > CF_CLIENT_PENDING_BYTES_MAX)
+        return cf_fail(detail, CF_E_BUSY, "%zu bytes were sent and nothing heard yet", client->unheard_bytes);
     enum cf_err err = cf_socket_send(client->socket, &frame, 1);
-    return err ? cf_fail(detail, err, "%s cannot be sent now", cf_kind_name(pending->kind)) : CF_OK;
+    if (err)
+        return cf_fail(detail, err, "%s cannot be sent now", cf_kind_name(pending->kind));
+    client->unheard_bytes += frame.len;
+    return CF_OK;
 }
 
 static enum cf_err encode(const struct cf_client *client, const struct cf_msg *request,
@@ -268,6 +303,10 @@ static enum cf_err encode(const struct cf_client *client, const struct cf_msg *r
     if (!err && pending->bytes.len > client->message_bytes_max)
         err = cf_fail(detail, CF_E_TOO_LARGE, "the %s has %zu bytes: at most %zu (broker.message_bytes_max)",
                       cf_kind_name(request->kind), pending->bytes.len, client->message_bytes_max);
+    if (!err && client->pending_bytes &&
+        client->pending_bytes + pending->bytes.len > CF_CLIENT_PENDING_BYTES_MAX)
+        err =
+            cf_fail(detail, CF_E_BUSY, "requests of %zu bytes are in flight already", client->pending_bytes);
     return err;
 }
 
@@ -276,13 +315,16 @@ static enum cf_err enter(struct cf_client *client, struct pending *pending, stru
     HASH_ADD(hh, client->pending, id, sizeof pending->id, pending);
     if (!pending->hh.tbl)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a request");
+    client->pending_bytes += pending->bytes.len;
     enum cf_err err = transmit(client, pending, detail);
     if (err) {
-        HASH_DEL(client->pending, pending);
+        leave(client, pending);
         return err;
     }
-    if (pending->kind == CF_KIND_QUERY)
+    if (pending->kind == CF_KIND_QUERY) {
+        client->pending_bytes -= pending->bytes.len;
         cf_buf_fini(&pending->bytes);
+    }
     if (pending_due(pending) < client->due_ms)
         client->due_ms = pending_due(pending);
     return CF_OK;
@@ -337,7 +379,7 @@ static struct pending *take_expired(struct cf_client *client, uint64_t now_ms)
     HASH_ITER(hh, client->pending, pending, next)
     {
         if (pending->deadline_ms <= now_ms) {
-            HASH_DEL(client->pending, pending);
+            leave(client, pending);
             pending->next = NULL;
             *tail = pending;
             tail = &pending->next;
@@ -362,6 +404,9 @@ static void check_time(struct cf_client *client)
         expired = pending->next;
         expire(client, pending, now_ms);
     }
+    /* What ended as unreachable must neither pile up nor be carried out much later. */
+    if (client->unreachable && !client->pending)
+        client->failure = open_socket(client, NULL);
 }
 
 /* One wake of at most until `until_ms`, then what is due. */
@@ -371,7 +416,8 @@ static enum cf_err turn(struct cf_client *client, uint64_t until_ms, struct cf_d
     uint64_t next_ms = until_ms < client->due_ms ? until_ms : client->due_ms;
     enum cf_err err = cf_loop_once(client->loop, next_ms > now_ms ? next_ms - now_ms : 0, detail);
     if (!err && client->failure) {
-        err = cf_fail(detail, client->failure, "no memory for a reply");
+        err =
+            cf_fail(detail, client->failure, "a reply could not be taken, or the connection not be renewed");
         client->failure = CF_OK;
     }
     check_time(client);
@@ -449,7 +495,7 @@ static void forget(struct cf_client *client, uint64_t id)
     HASH_FIND(hh, client->pending, &id, sizeof id, pending);
     if (!pending)
         return;
-    HASH_DEL(client->pending, pending);
+    leave(client, pending);
     pending_free(pending);
 }
 

@@ -14,7 +14,11 @@
 
 struct cf_client;
 
-enum { CF_CLIENT_PENDING_MAX = 4096, CF_CLIENT_RESEND_MS = 3000 };
+enum {
+    CF_CLIENT_PENDING_MAX = 4096,
+    CF_CLIENT_PENDING_BYTES_MAX = 256 << 20, /* in flight, or sent to a silent fleet; a single request always fits */
+    CF_CLIENT_RESEND_MS = 3000,
+};
 
 /* `endpoint` as "ipc://PATH" or "tcp://HOST:PORT", or NULL for the fleet of COVERFLEET_HOME and its configuration.
  * Connecting is lazy: an absent fleet shows at the first deadline as CF_E_UNREACHABLE. */
@@ -38,8 +42,9 @@ enum cf_err cf_client_call(struct cf_client *client, const struct cf_msg *reques
 /* `msg` only with CF_OK, borrowed for the call. Called from cf_client_poll (or cf_client_call) of the same client. */
 typedef void cf_on_reply(void *arg, enum cf_err err, const struct cf_msg *msg, const struct cf_detail *detail);
 
-/* Sends and returns at once; what the request points at may go. May be called from inside an on_reply. CF_E_BUSY when CF_CLIENT_PENDING_MAX are in flight or the
- * socket is full: poll, then try again. */
+/* Sends and returns at once; what the request points at may go. May be called from inside an on_reply. CF_E_BUSY when so
+ * many, or so many bytes, as above are in flight, or the socket is full: poll, then try again. A request that ended as
+ * CF_E_UNREACHABLE is not delivered later, once no other is in flight. */
 enum cf_err cf_client_send(struct cf_client *client, const struct cf_msg *request, uint64_t deadline_ms,
                            cf_on_reply *on_reply, void *arg, struct cf_detail *detail) CF_MUST_CHECK;
 /* Handles replies and deadlines for at most timeout_ms; returns early after the first ones, and at once when nothing is in

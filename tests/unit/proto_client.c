@@ -297,6 +297,25 @@ static void test_requests_in_flight_are_bounded(void **state)
     assert_int_equal(seen.last, CF_E_SHUTTING_DOWN);
 }
 
+static void test_bytes_in_flight_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen = {.client = fixture->client};
+    enum { PICTURE = 50 << 20 };
+    uint8_t *picture = calloc(1, PICTURE);
+    assert_non_null(picture);
+    struct cf_push_item item = {.album = cf_str("R-1"), .bytes = {picture, PICTURE}};
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    for (int i = 0; i < CF_CLIENT_PENDING_BYTES_MAX / PICTURE; i++)
+        send(fixture, push, 50, &seen);
+    assert_int_equal(cf_client_send(fixture->client, &push, 50, on_reply, &seen, NULL), CF_E_BUSY);
+    finish(fixture);
+    assert_int_equal(seen.last, CF_E_UNREACHABLE);
+    send(fixture, push, 50, &seen); /* there is room again */
+    finish(fixture);
+    free(picture);
+}
+
 static void test_a_poll_without_requests_returns_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -317,6 +336,19 @@ static void test_requests_wait_for_a_fleet_that_comes_late(void **state)
     fixture->fleet = fleet_start(fixture->endpoint, false);
     finish(fixture);
     assert_int_equal(seen.ok, 1);
+}
+
+static void test_what_was_unreachable_is_not_delivered_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cf_push_item item = {.album = cf_str("R-1"), .priority = 5};
+    struct cf_reply *reply = NULL;
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    assert_int_equal(call(fixture, push, 50, &reply), CF_E_UNREACHABLE);
+    fixture->fleet = fleet_start(fixture->endpoint, false);
+    assert_int_equal(call(fixture, show("echo"), PATIENCE_MS, &reply), CF_OK);
+    cf_reply_free(reply);
+    assert_int_equal(fleet_heard(fixture->fleet, "push"), 0);
 }
 
 static void test_a_lost_push_is_sent_again_and_a_lost_query_is_not(void **state)
@@ -380,8 +412,10 @@ int main(void)
         WITH_FLEET(test_a_callback_may_send_anew),
         WITH_FLEET(test_a_call_lets_others_in_flight_end),
         WITH_FLEET(test_requests_in_flight_are_bounded),
+        ALONE(test_bytes_in_flight_are_bounded),
         ALONE(test_a_poll_without_requests_returns_at_once),
         ALONE(test_requests_wait_for_a_fleet_that_comes_late),
+        ALONE(test_what_was_unreachable_is_not_delivered_later),
         ALONE(test_a_lost_push_is_sent_again_and_a_lost_query_is_not),
         ALONE(test_the_fleet_of_the_home_is_found),
     };

@@ -1,11 +1,13 @@
 /* Generations of an index: where their files lie and what the indexer writes into them for the query workers.
  *
- * A generation of a space is the file HOME/data/index/SPACE/GEN.idx, GEN at least eight digits, growing by one; a
- * published file is never changed. Its attachment (encoded here) says which part of every shard it covers: the log
- * entries up to the mark of that shard; what lies behind is the tail, and so is all of a shard without a mark. The tag of
- * each item says which version of the album was indexed and in which of these shards it lay.
+ * A generation of a space is the file HOME/data/index/SPACE/GEN.idx, GEN at least eight digits, growing by
+ * one; a published file is never changed. Its attachment (encoded here) says which part of every shard it
+ * covers: the log entries up to the mark of that shard; what lies behind is the tail, and so is all of a
+ * shard without a mark. The tag of each item says which version of the album was indexed and in which of
+ * these shards it lay.
  *
- * Nothing here opens an index: encode and decode turn structs into bytes and back, the rest is names and folders. */
+ * Nothing here opens an index: encode and decode turn structs into bytes and back, the rest is names and
+ * folders. */
 #ifndef CF_STORE_GENERATION_H
 #define CF_STORE_GENERATION_H
 
@@ -25,7 +27,8 @@ struct cf_generation {
     struct cf_str space;
     uint32_t space_version;
     uint64_t generation; /* from 1 */
-    uint64_t built_ms;   /* wall clock when its view of the shards was taken; published is the file's own time */
+    uint64_t
+        built_ms; /* wall clock when its view of the shards was taken; published is the file's own time */
     struct cf_generation_mark *marks;
     size_t mark_count;
 };
@@ -33,9 +36,10 @@ struct cf_generation {
 /* Appends the attachment to `out`. CF_E_INVALID for more marks than allowed, CF_E_NO_MEMORY. Any thread. */
 enum cf_err cf_generation_encode(const struct cf_generation *generation, struct cf_buf *out,
                                  struct cf_detail *detail) CF_MUST_CHECK;
-/* Strings borrow from `bytes`, marks come from the arena. CF_E_CORRUPT, CF_E_BAD_VERSION, CF_E_NO_MEMORY. Any thread. */
-enum cf_err cf_generation_decode(struct cf_bytes bytes, struct cf_arena *arena, struct cf_generation *generation,
-                                 struct cf_detail *detail) CF_MUST_CHECK;
+/* Strings borrow from `bytes`, marks come from the arena. CF_E_CORRUPT, CF_E_BAD_VERSION, CF_E_NO_MEMORY. Any
+ * thread. */
+enum cf_err cf_generation_decode(struct cf_bytes bytes, struct cf_arena *arena,
+                                 struct cf_generation *generation, struct cf_detail *detail) CF_MUST_CHECK;
 /* The mark of a shard; 0 when the generation knows nothing of it. */
 uint64_t cf_generation_mark(const struct cf_generation *generation, struct cf_str shard);
 
@@ -49,16 +53,18 @@ enum cf_err cf_generation_tag_decode(struct cf_bytes bytes, struct cf_generation
                                      struct cf_detail *detail) CF_MUST_CHECK;
 
 /* The file of a generation; CF_E_INVALID when it does not fit into `size`. Creates nothing. */
-enum cf_err cf_generation_path(const struct cf_home *home, const char *space, uint64_t generation, char *path, size_t size,
-                               struct cf_detail *detail) CF_MUST_CHECK;
-/* The newest generation with a file that is older than `before` (0: the newest of all), so that somebody who finds one
- * damaged can ask for the one before it. CF_E_NOT_FOUND when there is none, or no folder yet. */
-enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, uint64_t before, uint64_t *generation,
-                                 struct cf_detail *detail) CF_MUST_CHECK;
-/* Deletes all but the newest `keep` of those not newer than `newest`; readers that mapped one keep their mapping. */
+enum cf_err cf_generation_path(const struct cf_home *home, const char *space, uint64_t generation, char *path,
+                               size_t size, struct cf_detail *detail) CF_MUST_CHECK;
+/* The newest generation with a file that is older than `before` (0: the newest of all), so that somebody who
+ * finds one damaged can ask for the one before it. CF_E_NOT_FOUND when there is none, or no folder yet. */
+enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, uint64_t before,
+                                 uint64_t *generation, struct cf_detail *detail) CF_MUST_CHECK;
+/* Deletes all but the newest `keep` of those not newer than `newest`; readers that mapped one keep their
+ * mapping. */
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,
                                 struct cf_detail *detail) CF_MUST_CHECK;
 /* Deletes what a builder that was killed left unfinished. Only while nobody builds. */
-enum cf_err cf_generation_sweep(const struct cf_home *home, const char *space, struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_generation_sweep(const struct cf_home *home, const char *space,
+                                struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

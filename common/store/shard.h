@@ -1,8 +1,9 @@
-/* A shard: where described albums come to rest. One RocksDB a descriptor slot, written by its owner, followed by others
- * as secondaries. Column families: `albums` id -> record, `vectors` (space, space version, id) -> float32,
- * `thumbs` id -> 64x64 JPEG, `log` local sequence -> id. Each album has exactly one log entry a shard, the newest:
- * replacing an album deletes its older entry, so the log is no longer than the shard. A removal is a record without
- * vectors. Last writer wins by version across shards; that merge is the reader's (cf_shards_*). */
+/* A shard: where described albums come to rest. One RocksDB a descriptor slot, written by its owner, followed
+ * by others as secondaries. Column families: `albums` id -> record, `vectors` (space, space version, id) ->
+ * float32, `thumbs` id -> 64x64 JPEG, `log` local sequence -> id. Each album has exactly one log entry a
+ * shard, the newest: replacing an album deletes its older entry, so the log is no longer than the shard. A
+ * removal is a record without vectors. Last writer wins by version across shards; that merge is the reader's
+ * (cf_shards_*). */
 #ifndef CF_STORE_SHARD_H
 #define CF_STORE_SHARD_H
 
@@ -16,9 +17,9 @@ struct cf_shard;
 struct cf_shard_album {
     struct cf_version version;
     bool removed;
-    uint32_t flags;   /* enum cf_flag */
-    uint64_t log_seq; /* set by cf_shard_put */
-    uint64_t stored_ms; /* wall clock */
+    uint32_t flags;         /* enum cf_flag */
+    uint64_t log_seq;       /* set by cf_shard_put */
+    uint64_t stored_ms;     /* wall clock */
     uint32_t width, height; /* of the cover as it came */
     uint8_t sha256[32];
     struct cf_str source; /* "bytes" or the path */
@@ -41,15 +42,15 @@ enum cf_err cf_shard_open_secondary(const char *path, const char *private_path, 
                                     struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shard_free(struct cf_shard *shard); /* takes NULL */
 
-/* Adds to the open batch and sets album->log_seq. A version that is older than the one in the shard is refused with
- * CF_E_SUPERSEDED; the same version again is written again under a new log entry only if it differs in `removed`,
- * otherwise CF_OK with the log_seq it has (idempotent). After CF_E_NO_MEMORY the batch must be rolled back; after the other
- * failures it is as it was. */
+/* Adds to the open batch and sets album->log_seq. A version that is older than the one in the shard is
+ * refused with CF_E_SUPERSEDED; the same version again is written again under a new log entry only if it
+ * differs in `removed`, otherwise CF_OK with the log_seq it has (idempotent). After CF_E_NO_MEMORY the batch
+ * must be rolled back; after the other failures it is as it was. */
 enum cf_err cf_shard_put(struct cf_shard *shard, struct cf_str id, struct cf_shard_album *album,
                          const struct cf_shard_vector *vectors, size_t vector_count, struct cf_bytes thumb,
                          struct cf_detail *detail) CF_MUST_CHECK;
-/* One synced write. On failure nothing of the batch is kept, and the shard refuses to be written until it is opened again
- * (as cf_kv_commit says). */
+/* One synced write. On failure nothing of the batch is kept, and the shard refuses to be written until it is
+ * opened again (as cf_kv_commit says). */
 enum cf_err cf_shard_commit(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
 /* Empties the open batch. */
 void cf_shard_rollback(struct cf_shard *shard);
@@ -57,20 +58,24 @@ void cf_shard_rollback(struct cf_shard *shard);
 enum cf_err cf_shard_catch_up(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* CF_E_NOT_FOUND when this shard does not know the album. */
-enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena, struct cf_shard_album *album,
-                           struct cf_detail *detail) CF_MUST_CHECK;
-/* Exactly `dim` floats into `out`; CF_E_NOT_FOUND (also for a removed album), CF_E_CORRUPT for another length. */
-enum cf_err cf_shard_vector(struct cf_shard *shard, struct cf_str id, struct cf_str space, uint32_t space_version,
-                            float *out, size_t dim, struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,
+                           struct cf_shard_album *album, struct cf_detail *detail) CF_MUST_CHECK;
+/* Exactly `dim` floats into `out`; CF_E_NOT_FOUND (also for a removed album), CF_E_CORRUPT for another
+ * length. */
+enum cf_err cf_shard_vector(struct cf_shard *shard, struct cf_str id, struct cf_str space,
+                            uint32_t space_version, float *out, size_t dim,
+                            struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_shard_thumb(struct cf_shard *shard, struct cf_str id, struct cf_buf *out,
                            struct cf_detail *detail) CF_MUST_CHECK;
 
-/* Log entries with sequence > `after`, in order; stops when `entry` returns something other than CF_OK and returns that. */
+/* Log entries with sequence > `after`, in order; stops when `entry` returns something other than CF_OK and
+ * returns that. */
 typedef enum cf_err cf_shard_log_entry(void *arg, uint64_t log_seq, struct cf_str id);
 enum cf_err cf_shard_log(struct cf_shard *shard, uint64_t after, cf_shard_log_entry *entry, void *arg,
                          struct cf_detail *detail) CF_MUST_CHECK;
-/* All albums of this shard in id order, as committed or caught up with when the walk began. One thread a walk; gone before
- * its shard. `next` gives borrowed values, good until the next call, or CF_E_NOT_FOUND at the end. */
+/* All albums of this shard in id order, as committed or caught up with when the walk began. One thread a
+ * walk; gone before its shard. `next` gives borrowed values, good until the next call, or CF_E_NOT_FOUND at
+ * the end. */
 struct cf_shard_walk;
 enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **walk,
                               struct cf_detail *detail) CF_MUST_CHECK;
@@ -79,6 +84,7 @@ enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, st
 void cf_shard_walk_free(struct cf_shard_walk *walk); /* takes NULL */
 
 /* The last log sequence; 0 for an empty shard. */
-enum cf_err cf_shard_log_last(struct cf_shard *shard, uint64_t *log_seq, struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_shard_log_last(struct cf_shard *shard, uint64_t *log_seq,
+                              struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -1,8 +1,9 @@
-/* All shards of a fleet as one read-only catalogue: opens every folder below data/shards as a secondary, notices new
- * ones, and merges them by newest version. A shard that cannot be opened is tried again and again, ever more slowly; when
- * that has lasted a second (a primary that is just being created is no problem) it is reported once through `problem`,
- * and so is one that cannot be followed any more. The others go on. A shard keeps its position for ever. One thread, except cf_shards_album and cf_shards_vector, which any thread may call while
- * no catch-up opens a new shard (the caller holds its own read-write lock for that). */
+/* All shards of a fleet as one read-only catalogue: opens every folder below data/shards as a secondary,
+ * notices new ones, and merges them by newest version. A shard that cannot be opened is tried again and
+ * again, ever more slowly; when that has lasted a second (a primary that is just being created is no problem)
+ * it is reported once through `problem`, and so is one that cannot be followed any more. The others go on. A
+ * shard keeps its position for ever. One thread, except cf_shards_album and reads of its shards, which any
+ * thread may call while no catch-up opens a new shard (the caller holds its own read-write lock for that). */
 #ifndef CF_STORE_SHARDS_H
 #define CF_STORE_SHARDS_H
 
@@ -12,10 +13,10 @@ struct cf_shards;
 
 typedef void cf_shards_problem(void *arg, const char *shard, enum cf_err err, const struct cf_detail *detail);
 
-/* `folder` is data/shards (may not exist yet), `private_folder` is this process's own place for secondaries; what an
- * earlier process of the same name left there is deleted. */
-enum cf_err cf_shards_open(const char *folder, const char *private_folder, cf_shards_problem *problem, void *arg,
-                           struct cf_shards **shards, struct cf_detail *detail) CF_MUST_CHECK;
+/* `folder` is data/shards (may not exist yet), `private_folder` is this process's own place for secondaries;
+ * what an earlier process of the same name left there is deleted. */
+enum cf_err cf_shards_open(const char *folder, const char *private_folder, cf_shards_problem *problem,
+                           void *arg, struct cf_shards **shards, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shards_free(struct cf_shards *shards); /* takes NULL */
 
 /* Looks for new shards and catches up with all. Never fails because of one shard. */
@@ -25,8 +26,9 @@ size_t cf_shards_count(const struct cf_shards *shards);
 const char *cf_shards_name(const struct cf_shards *shards, size_t i); /* "descriptor-0" */
 struct cf_shard *cf_shards_get(struct cf_shards *shards, size_t i);
 
-/* Every album once, in id order, its newest version (removed ones too), one at a time: borrowed values, good until the next
- * call; CF_E_NOT_FOUND at the end. Of equal versions the lower shard counts. No catch-up meanwhile; gone before `shards`. */
+/* Every album once, in id order, its newest version (removed ones too), one at a time: borrowed values, good
+ * until the next call; CF_E_NOT_FOUND at the end. Of equal versions the lower shard counts. No catch-up
+ * meanwhile; gone before `shards`. */
 struct cf_shards_walk;
 enum cf_err cf_shards_walk_new(struct cf_shards *shards, struct cf_shards_walk **walk,
                                struct cf_detail *detail) CF_MUST_CHECK;
@@ -34,13 +36,16 @@ enum cf_err cf_shards_walk_next(struct cf_shards_walk *walk, size_t *shard, stru
                                 struct cf_shard_album *album, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shards_walk_free(struct cf_shards_walk *walk); /* takes NULL */
 
-/* The same with a callback: every album once, in id order, its newest version (removed ones too). Of equal versions the lower shard counts. */
-typedef enum cf_err cf_shards_each_album(void *arg, size_t shard, struct cf_str id, const struct cf_shard_album *album);
+/* The same with a callback: every album once, in id order, its newest version (removed ones too). Of equal
+ * versions the lower shard counts. */
+typedef enum cf_err cf_shards_each_album(void *arg, size_t shard, struct cf_str id,
+                                         const struct cf_shard_album *album);
 enum cf_err cf_shards_each(struct cf_shards *shards, cf_shards_each_album *each, void *arg,
                            struct cf_detail *detail) CF_MUST_CHECK;
 
 /* The newest record over all shards. CF_E_NOT_FOUND. `*shard` tells where it lies. */
 enum cf_err cf_shards_album(struct cf_shards *shards, struct cf_str id, struct cf_arena *arena,
-                            struct cf_shard_album *album, size_t *shard, struct cf_detail *detail) CF_MUST_CHECK;
+                            struct cf_shard_album *album, size_t *shard,
+                            struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

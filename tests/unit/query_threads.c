@@ -14,14 +14,6 @@
 #include "common/base/clock.h"
 #include "tests/unit/query_world.h"
 
-/* RocksDB's memtables are read without locks while a catch-up adds to them, ordered by atomics that the
- * sanitizer cannot see in a library that was not built for it. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:librocksdb.so";
-}
-
 enum { RESTING = 8, ROUNDS = 60, WAIT_MS = 20000 }; /* albums below RESTING are never touched again */
 
 struct searching {

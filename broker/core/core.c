@@ -27,7 +27,6 @@ static void forget(struct cf_core *core)
     jobs_clear(core);
     tails_clear(core);
     memset(core->albums, 0, sizeof core->albums);
-    core->removals_told_seq = 0;
     core->loaded = false;
 }
 
@@ -36,6 +35,7 @@ void cf_core_free(struct cf_core *core)
     if (!core)
         return;
     forget(core);
+    removals_clear(core, 0);
     queries_clear(core);
     struct worker *worker, *next;
     HASH_ITER(hh, core->workers, worker, next)
@@ -138,15 +138,28 @@ enum cf_err cf_core_load(struct cf_core *core, struct cf_now now, struct cf_out 
                          struct cf_detail *detail)
 {
     struct load load = {core, now};
+    struct removal *before = core->removals;
+    bool had_indexes = core->indexes != NULL;
     forget(core);
+    core->removals = NULL;
     enum cf_err err = load_all(&load, out, detail);
     if (err) {
         forget(core);
+        removals_clear(core, 0);
+        core->removals = before;
         core->offline = err;
         core->offline_detail = detail ? *detail : (struct cf_detail){0};
         return err;
     }
+    struct removal *loaded = core->removals;
+    core->removals = before;
+    removals_clear(core, 0);
+    core->removals = loaded;
+    /* Who registered meanwhile heard of the same ones. */
+    core->removals_told_seq = core->removals_safe_seq = core->next_seq;
     core->loaded = true;
+    if (had_indexes)
+        meta_save(core, out); /* what was published meanwhile */
     return CF_OK;
 }
 
@@ -155,6 +168,7 @@ void cf_core_unload(struct cf_core *core, struct cf_now now, enum cf_err reason,
 {
     struct worker *worker, *next;
     forget(core);
+    removals_clear(core, core->removals_safe_seq); /* those never came to disk */
     core->offline = reason;
     core->offline_detail = *detail;
     HASH_ITER(hh, core->workers, worker, next)
@@ -162,7 +176,7 @@ void cf_core_unload(struct cf_core *core, struct cf_now now, enum cf_err reason,
         if (worker->role != CF_ROLE_DESCRIPTOR)
             continue;
         (void)cf_out_add(out, CF_OUT_WORKER, worker_peer(worker), CF_KIND_UNREGISTERED, 0);
-        worker_end(core, now, worker, false, out);
+        worker_end(core, now, worker, LEAVE_GOODBYE, out);
     }
 }
 

@@ -35,6 +35,34 @@ static enum cf_err heaps_reserve(struct cf_core *core)
     return CF_OK;
 }
 
+static struct removal *removal_new(struct cf_core *core, const struct job *job)
+{
+    struct removal *removal = calloc(1, sizeof *removal + job->album_len);
+    if (!removal)
+        return NULL;
+    removal->version = job_version(job);
+    removal->album_len = job->album_len;
+    memcpy(removal->album, job->album, job->album_len);
+    DL_APPEND(core->removals, removal);
+    return removal;
+}
+
+static void removal_free(struct cf_core *core, struct removal *removal)
+{
+    if (!removal)
+        return;
+    DL_DELETE(core->removals, removal);
+    free(removal);
+}
+
+void removals_clear(struct cf_core *core, uint64_t from)
+{
+    struct removal *removal, *next;
+    DL_FOREACH_SAFE(core->removals, removal, next)
+    if (removal->version.seq >= from)
+        removal_free(core, removal);
+}
+
 struct job *job_new(struct cf_core *core, uint64_t seq, const struct cf_job_record *record)
 {
     if (heaps_reserve(core))
@@ -52,15 +80,18 @@ struct job *job_new(struct cf_core *core, uint64_t seq, const struct cf_job_reco
     job->priority = (uint8_t)record->priority;
     job->album_len = record->album.len;
     memcpy(job->album, record->album.data, record->album.len);
+    if (job->action == CF_ACTION_REMOVE && !(job->removal = removal_new(core, job))) {
+        free(job);
+        return NULL;
+    }
     HASH_ADD(hh, core->jobs, seq, sizeof job->seq, job);
     if (!job->hh.tbl) {
+        removal_free(core, job->removal);
         free(job);
         return NULL;
     }
     core->job_count++;
     core->job_bytes += job->bytes;
-    if (job->action == CF_ACTION_REMOVE)
-        DL_APPEND2(core->removals, job, removal_prev, removal_next);
     return job;
 }
 
@@ -119,14 +150,15 @@ void job_delay(struct cf_core *core, struct job *job, uint64_t due_ms)
     attach(core, job, CF_STATE_DELAYED, due_ms);
 }
 
-void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uint64_t deadline_ms)
+void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uint64_t now_ms)
 {
     detach(core, job);
     job->worker = worker;
     DL_APPEND(worker->leases, job);
     worker->lease_count++;
     worker->lease_bytes += job->bytes;
-    attach(core, job, CF_STATE_LEASED, deadline_ms);
+    job->leased_ms = now_ms;
+    attach(core, job, CF_STATE_LEASED, now_ms + core->config.lease_ms);
 }
 
 void job_free(struct cf_core *core, struct job *job)
@@ -135,8 +167,6 @@ void job_free(struct cf_core *core, struct job *job)
     HASH_DEL(core->jobs, job);
     core->job_count--;
     core->job_bytes -= job->bytes;
-    if (job->action == CF_ACTION_REMOVE)
-        DL_DELETE2(core->removals, job, removal_prev, removal_next);
     free(job);
 }
 
@@ -145,6 +175,7 @@ void job_drop(struct cf_core *core, struct job *job)
     core->store.job_delete(core->store.arg, job->seq, false);
     if (job->bytes)
         core->store.payload_delete(core->store.arg, job->seq);
+    removal_free(core, job->removal);
     job_free(core, job);
 }
 
@@ -178,7 +209,7 @@ void jobs_clear(struct cf_core *core)
     struct job *job, *next;
     HASH_ITER(hh, core->jobs, job, next)
     job_free(core, job);
-    CF_CHECK(core->job_count == 0 && core->job_bytes == 0 && !core->removals);
+    CF_CHECK(core->job_count == 0 && core->job_bytes == 0);
 }
 
 /* Full jitter (Brooker, "Exponential Backoff And Jitter", 2015): uniform below the exponential bound. */

@@ -46,12 +46,13 @@ static struct worker *pick(struct cf_core *core, uint64_t bytes)
     return best;
 }
 
-/* For a suspect: one that holds nothing. When there is none, the least loaded is reserved to run empty. */
-static struct worker *pick_empty(struct cf_core *core)
+/* For a suspect: one that holds nothing and was heard of just now, so that its death is not taken for the
+ * job's doing. When there is none, the least loaded is reserved to run empty. */
+static struct worker *pick_empty(struct cf_core *core, struct cf_now now)
 {
     struct worker *best = NULL, *reserved = NULL;
     for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
-        if (!can_take(worker))
+        if (!can_take(worker) || now.mono_ms - worker->seen_ms > 2 * core->config.heartbeat_ms)
             continue;
         if (worker->reserved)
             reserved = worker;
@@ -110,7 +111,7 @@ static bool grant(struct run *run, struct job *job, struct worker *worker)
     next->worker = worker;
     run->count++;
     run->bytes += job->bytes;
-    job_lease(run->core, job, worker, run->now.mono_ms + run->core->config.lease_ms);
+    job_lease(run->core, job, worker, run->now.mono_ms);
     return true;
 }
 
@@ -124,7 +125,7 @@ static void grant_suspects(struct run *run)
     struct cf_core *core = run->core;
     while (core->suspects.count && run_has_room(run)) {
         struct job *job = (struct job *)cf_heap_top(&core->suspects);
-        struct worker *worker = pick_empty(core);
+        struct worker *worker = pick_empty(core, run->now);
         if (!worker || !grant(run, job, worker))
             return;
         worker->alone = job;

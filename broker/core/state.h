@@ -18,13 +18,23 @@ struct job {
     UT_hash_handle hh;        /* core->jobs by seq; insertion order is close to age */
     uint64_t epoch, seq;
     uint64_t due_ms;    /* monotonic; when delayed */
+    uint64_t leased_ms; /* monotonic; when leased */
     uint64_t pushed_ms; /* wall clock */
     uint64_t bytes;
     uint32_t attempts, deaths;
-    uint8_t action, priority, state;         /* state: QUEUED, DELAYED or LEASED */
-    struct worker *worker;                   /* holds the lease */
-    struct job *prev, *next;                 /* the worker's leases */
-    struct job *removal_prev, *removal_next; /* core->removals */
+    uint8_t action, priority, state; /* state: QUEUED, DELAYED or LEASED */
+    struct worker *worker;           /* holds the lease */
+    struct job *prev, *next;         /* the worker's leases */
+    struct removal *removal;         /* of a removal */
+    size_t album_len;
+    char album[];
+};
+
+/* A removal that no shard has yet. Outlives the journal: a query worker that registers while the journal is
+ * away must hear of it, too. */
+struct removal {
+    struct removal *prev, *next; /* core->removals, by seq */
+    struct cf_version version;
     size_t album_len;
     char album[];
 };
@@ -112,8 +122,9 @@ struct cf_core {
     struct job *jobs;
     uint64_t job_count, job_bytes;
     struct cf_heap ready, suspects, delayed, leased;
-    struct job *removals;       /* removals that no shard has yet */
+    struct removal *removals;
     uint64_t removals_told_seq; /* query workers were told of those below */
+    uint64_t removals_safe_seq; /* those below are on disk */
 
     struct worker *workers;
     uint64_t sessions;
@@ -136,7 +147,7 @@ struct job *job_match(struct cf_core *core, struct cf_version version, struct cf
 struct job *job_new(struct cf_core *core, uint64_t seq, const struct cf_job_record *record);
 void job_queue(struct cf_core *core, struct job *job);
 void job_delay(struct cf_core *core, struct job *job, uint64_t due_ms);
-void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uint64_t deadline_ms);
+void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uint64_t now_ms);
 /* Out of memory only. */
 void job_free(struct cf_core *core, struct job *job);
 /* Out of memory and of the store, its picture too. */
@@ -144,6 +155,8 @@ void job_drop(struct cf_core *core, struct job *job);
 void job_save(struct cf_core *core, struct cf_now now, const struct job *job, struct cf_out *out);
 struct cf_job_record job_record(const struct job *job, struct cf_now now);
 void jobs_clear(struct cf_core *core);
+/* Forgets removals with seq >= from. */
+void removals_clear(struct cf_core *core, uint64_t from);
 uint64_t backoff_ms(struct cf_core *core, uint32_t attempts);
 
 /* ---- albums.c: records, and the counts that go with them ---- */
@@ -190,8 +203,13 @@ bool push_unchanged(struct cf_core *core, const struct cf_push_item *item, struc
 void lease_run(struct cf_core *core, struct cf_now now, struct cf_out *out, bool *more);
 
 /* ---- workers.c ---- */
+enum cf_leave {
+    LEAVE_GOODBYE, /* it lives: its leases come back free of charge */
+    LEAVE_DEATH,
+    LEAVE_UNREACHABLE, /* as a death, except for leases that it has probably never seen */
+};
 struct worker *worker_find(struct cf_core *core, struct cf_bytes peer);
-void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, bool death,
+void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, enum cf_leave why,
                 struct cf_out *out);
 void workers_run(struct cf_core *core, struct cf_now now, struct cf_out *out);
 void removals_tell(struct cf_core *core, struct cf_out *out);

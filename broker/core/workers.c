@@ -58,16 +58,25 @@ static void event_of_worker(struct cf_core *core, struct cf_now now, const char 
     event->worker = cf_out_str(out, cf_str(worker->name));
 }
 
-void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, bool death,
+void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, enum cf_leave why,
                 struct cf_out *out)
 {
     struct job *job, *next;
     DL_FOREACH_SAFE(worker->leases, job, next)
-    lease_lost(core, now, job, death, CF_E_WORKER_DIED, out);
+    {
+        bool unseen = why == LEAVE_UNREACHABLE && worker->seen_ms <= job->leased_ms;
+        lease_lost(core, now, job, why != LEAVE_GOODBYE && !unseen, CF_E_WORKER_DIED, out);
+    }
     queries_orphan(core, worker, out);
     event_of_worker(core, now, "left", worker, out);
     HASH_DEL(core->workers, worker);
     free(worker);
+}
+
+static struct cf_removed_item removed_item(const struct removal *removal, struct cf_out *out)
+{
+    return (struct cf_removed_item){cf_out_str(out, (struct cf_str){removal->album, removal->album_len}),
+                                    removal->version};
 }
 
 /* Removals that no shard has yet, for a query worker that may not have heard of them. Those of this wake are
@@ -76,11 +85,11 @@ static void removals_replay(struct cf_core *core, struct cf_bytes peer, struct c
 {
     struct cf_removed_item *items = NULL;
     struct cf_out_item *message = NULL;
-    struct job *job;
+    const struct removal *removal;
     size_t count = 0;
-    DL_FOREACH2(core->removals, job, removal_next)
+    DL_FOREACH(core->removals, removal)
     {
-        if (job->seq >= core->removals_told_seq)
+        if (removal->version.seq >= core->removals_told_seq)
             continue;
         if (count == 0) {
             items = cf_out_alloc(out, CF_BATCH_MAX, sizeof *items);
@@ -89,8 +98,7 @@ static void removals_replay(struct cf_core *core, struct cf_bytes peer, struct c
             message = cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_REMOVED, 0);
             message->msg.removed.items = items;
         }
-        items[count].album = cf_out_str(out, job_album(job));
-        items[count].version = job_version(job);
+        items[count] = removed_item(removal, out);
         message->msg.removed.item_count = ++count;
         count %= CF_BATCH_MAX;
     }
@@ -99,19 +107,17 @@ static void removals_replay(struct cf_core *core, struct cf_bytes peer, struct c
 /* The removals of this wake, newest at the end of the list. */
 static struct cf_removed_item *removals_fresh(struct cf_core *core, size_t *count, struct cf_out *out)
 {
-    struct job *job = core->removals ? core->removals->removal_prev : NULL; /* the last */
+    const struct removal *last = core->removals ? core->removals->prev : NULL;
+    const struct removal *removal = last;
     size_t found = 0;
-    for (; job && job->seq >= core->removals_told_seq; job = job->removal_prev) {
+    while (removal && removal->version.seq >= core->removals_told_seq) {
         found++;
-        if (job == core->removals)
-            break;
+        removal = removal == core->removals ? NULL : removal->prev;
     }
     struct cf_removed_item *items = found ? cf_out_alloc(out, found, sizeof *items) : NULL;
-    job = items ? core->removals->removal_prev : NULL;
-    for (size_t i = found; items && i-- > 0; job = job->removal_prev) {
-        items[i].album = cf_out_str(out, job_album(job));
-        items[i].version = job_version(job);
-    }
+    removal = last;
+    for (size_t i = found; items && i-- > 0; removal = removal->prev)
+        items[i] = removed_item(removal, out);
     *count = items ? found : 0;
     return items;
 }
@@ -120,6 +126,7 @@ void removals_tell(struct cf_core *core, struct cf_out *out)
 {
     size_t count = 0;
     struct cf_removed_item *items = removals_fresh(core, &count, out);
+    core->removals_safe_seq = core->removals_told_seq; /* the wake before was committed */
     core->removals_told_seq = core->next_seq;
     for (struct worker *worker = core->workers; worker && count; worker = worker->hh.next) {
         if (worker->role != CF_ROLE_QUERY)
@@ -140,10 +147,10 @@ static void evict_namesakes(struct cf_core *core, struct cf_now now, struct cf_b
 {
     struct worker *old = worker_find(core, peer);
     if (old)
-        worker_end(core, now, old, false, out);
+        worker_end(core, now, old, LEAVE_GOODBYE, out);
     old = find_name(core, registration->name);
     if (old)
-        worker_end(core, now, old, old->pid != registration->pid, out);
+        worker_end(core, now, old, old->pid == registration->pid ? LEAVE_GOODBYE : LEAVE_DEATH, out);
 }
 
 static struct worker *worker_new(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
@@ -227,7 +234,7 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
         break;
     case CF_KIND_GOODBYE:
         (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_GOODBYE_OK, msg->id);
-        worker_end(core, now, worker, false, out);
+        worker_end(core, now, worker, LEAVE_GOODBYE, out);
         break;
     case CF_KIND_SEARCH_DONE:
         on_search_done(core, now, worker, msg, body, out);
@@ -265,7 +272,7 @@ void cf_core_unreachable(struct cf_core *core, struct cf_now now, struct cf_byte
 {
     struct worker *worker = worker_find(core, peer);
     if (worker)
-        worker_end(core, now, worker, true, out);
+        worker_end(core, now, worker, LEAVE_UNREACHABLE, out);
 }
 
 /* When the broker itself did not run for a while, nobody was silent: it did not listen. */
@@ -283,6 +290,6 @@ void workers_run(struct cf_core *core, struct cf_now now, struct cf_out *out)
     {
         worker->seen_ms = worker->seen_ms + deaf < now.mono_ms ? worker->seen_ms + deaf : now.mono_ms;
         if (now.mono_ms - worker->seen_ms >= core->config.heartbeat_timeout_ms)
-            worker_end(core, now, worker, true, out);
+            worker_end(core, now, worker, LEAVE_DEATH, out);
     }
 }

@@ -33,7 +33,7 @@ void cf_progress_line(char out[CF_PROGRESS_LINE_MAX], uint64_t done, uint64_t to
         snprintf(of, sizeof of, " of %llu", (unsigned long long)total);
         if (bar)
             draw_bar(drawn, done, total);
-        if (rate > 0 && done < total && (double)(total - done) / rate < 1e9) {
+        if (rate > 0 && (double)(total - done) / rate >= 1 && (double)(total - done) / rate < 1e9) {
             char time[CF_TEXT_NUMBER_MAX];
             cf_text_duration((uint64_t)((double)(total - done) / rate) * 1000, time);
             snprintf(left, sizeof left, ", %s left", time);

@@ -102,11 +102,13 @@ static enum cf_exit print_text(const struct queue_call *call, const struct cf_qu
         if (answer->job_count > 0)
             err = cf_view_jobs_text(answer->jobs, answer->job_count, cf_clock_wall_ms(), stdout);
         if (call->op == CF_QUEUE_LIST)
-            printf("%zu of %llu jobs\n", answer->job_count, count);
+            printf("%zu of %llu job%s\n", answer->job_count, count, count == 1 ? "" : "s");
         break;
     case CF_QUEUE_RETRY:
     case CF_QUEUE_PURGE:
-        printf("%llu jobs %s\n", count, call->op == CF_QUEUE_RETRY ? "queued again" : "purged");
+        if (count > 0 || call->album_count == 0)
+            printf("%llu job%s %s\n", count, count == 1 ? "" : "s",
+                   call->op == CF_QUEUE_RETRY ? "queued again" : "purged");
         break;
     case CF_QUEUE_PAUSE:
     case CF_QUEUE_RESUME:

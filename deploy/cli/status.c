@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "deploy/cli/fleet.h"
 #include "deploy/cli/tabular.h"
 #include "deploy/cli/text.h"
@@ -113,13 +115,36 @@ static void albums_text(const struct cf_status *status, FILE *out)
     fprintf(out, ", up %s, epoch %llu, %s of disk free\n", uptime, (unsigned long long)status->epoch, disk);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct cf_worker_status *const *left = a, *const *right = b;
+    struct cf_str l = (*left)->name, r = (*right)->name;
+    int order = memcmp(l.data, r.data, l.len < r.len ? l.len : r.len);
+    return order ? order : l.len < r.len ? -1 : l.len > r.len;
+}
+
+/* Pointers to the workers in the order of their names; NULL when memory is short. */
+static const struct cf_worker_status **sorted(const struct cf_status *status)
+{
+    const struct cf_worker_status **workers =
+        calloc(status->worker_count + 1, sizeof(struct cf_worker_status *));
+    for (size_t i = 0; workers && i < status->worker_count; i++)
+        workers[i] = &status->workers[i];
+    if (workers)
+        qsort(workers, status->worker_count, sizeof(struct cf_worker_status *), by_name);
+    return workers;
+}
+
 static enum cf_err workers_text(const struct cf_status *status, FILE *out)
 {
     static const char *const headings[] = {"WORKER",  "ROLE",   ">PID", ">RATE", ">DONE",
                                            ">FAILED", ">HOLDS", ">UP",  NULL};
+    const struct cf_worker_status **workers = sorted(status);
+    if (!workers)
+        return CF_E_NO_MEMORY;
     struct cf_tabular *tabular = cf_tabular_new(headings);
     for (size_t i = 0; i < status->worker_count; i++) {
-        const struct cf_worker_status *worker = &status->workers[i];
+        const struct cf_worker_status *worker = workers[i];
         char age[CF_TEXT_NUMBER_MAX];
         cf_text_duration(worker->age_ms, age);
         cf_tabular_cell(tabular, worker->name);
@@ -133,6 +158,7 @@ static enum cf_err workers_text(const struct cf_status *status, FILE *out)
     }
     enum cf_err err = cf_tabular_print(tabular, "", out);
     cf_tabular_free(tabular);
+    free(workers);
     return err;
 }
 

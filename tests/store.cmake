@@ -3,3 +3,4 @@ cf_test(store_shard_test LABEL unit SOURCES unit/store_shard_test.c LINK cf_stor
 cf_test(store_generation_test LABEL unit SOURCES unit/store_generation_test.c LINK cf_store)
 cf_test(store_crash_test LABEL unit SOURCES unit/store_crash_test.c LINK cf_store)
 cf_test(store_full_test LABEL unit SOURCES unit/store_full_test.c LINK cf_store)
+cf_fuzz(store SOURCES fuzz/fuzz_store.c LINK cf_store)

@@ -8,3 +8,6 @@ cf_test(descriptor_worker_role_test LABEL unit
   SOURCES unit/descriptor_worker_role_test.c ${CMAKE_SOURCE_DIR}/workers/descriptor/role.c
     ${CMAKE_SOURCE_DIR}/workers/descriptor/cover.c
   LINK cf_io cf_proto cf_base)
+cf_test(indexer_role_test LABEL unit
+  SOURCES unit/indexer_role_test.c ${CMAKE_SOURCE_DIR}/workers/indexer/role.c
+  LINK cf_io cf_proto cf_descriptor cf_base)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A full disk refuses pushes with a reason and loses nothing acknowledged; work resumes when space returns."""
+import errno
 import os
 import subprocess
 
@@ -17,6 +18,16 @@ def mount(folder, megabytes):
     if done.returncode != 0:
         f.skip(f"no loop mount here: {done.stderr.strip()}")
     return place
+
+
+def fill(path):
+    """Writes until not a byte more is taken."""
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
 
 
 def full_disk(folder):
@@ -49,8 +60,7 @@ def full_disk(folder):
             fleet.ok("queue", "pause")
             changed = [f"second-{i}={covers / row['cover']}" for i, row in enumerate(rows[:40])]
             assert fleet.ok("push", *changed, "--json").json()["accepted"] == 40
-            with open(ballast, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, os.statvfs(place).f_bavail * os.statvfs(place).f_frsize)
+            fill(ballast)
             fleet.ok("queue", "resume")
             f.wait_for(lambda: fleet.status()["refusing"] == "disk_full", 10, "the broker to refuse")
             ballast.unlink()

@@ -21,10 +21,12 @@ def recall_of(fleet, folder, shared, rows, space, sample):
         vectors = numpy.stack(list(pool.map(lambda r: f.describe(shared / "data" / r["cover"], space), rows)))
     albums = [r["album"] for r in rows]
     norms = (vectors ** 2).sum(axis=1)
+    flagged = norms < 1e-6  # covers without contrast are nobody's neighbours
     shares = {"id": [], "image": [], "vector": []}
     for i in sample:
         distances = norms - 2 * vectors @ vectors[i] + norms[i]
         distances[i] = numpy.inf
+        distances[flagged] = numpy.inf
         truth = {albums[j] for j in numpy.argsort(distances, kind="stable")[:10]}
         raw = folder / "query.f32"
         raw.write_bytes(vectors[i].tobytes())

@@ -284,6 +284,37 @@ static void self_is_left_out_or_comes_first(void **state)
     world_free(world);
 }
 
+/* The indexer read a shard that this worker cannot: what that index says is newer than what the worker sees.
+ */
+static void index_that_knows_more_wins(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    assert_true(world_store(world, 1, 0, 1, false, 0));
+    assert_true(world_store(world, 1, 2, 2, false, 0));
+    world_build(world, 0, 1u << 0); /* covers shard 2, and leaves shard 0 to the tail */
+    world_publish(world, 0);
+    char from[CF_HOME_PATH_MAX], to[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(&world->home, from, sizeof from, NULL, "data/shards/descriptor-2"), CF_OK);
+    assert_int_equal(cf_home_path(&world->home, to, sizeof to, NULL, "elsewhere"), CF_OK);
+    assert_int_equal(rename(from, to), 0);
+    world_open(world);
+    world_step(world);
+    float old[WORLD_DIM_MAX], new[WORLD_DIM_MAX], found[WORLD_DIM_MAX];
+    world_vector(1, 1, 0, old);
+    world_vector(1, 2, 0, new);
+    assert_int_equal(cf_engine_vector(world->engine, 0, world_id(1), &world->scratch, found, NULL), CF_OK);
+    assert_memory_equal(found, new, cf_spaces[0].dim * sizeof *new);
+    struct cf_engine_query ask = {.space = 0, .vector = old, .k = 5, .recall = 1, .exact = true};
+    struct cf_engine_answer answer;
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    assert_int_equal(answer.neighbor_count, 1); /* once, and not as it was */
+    assert_true(answer.neighbors[0].distance > 1);
+    assert_int_equal(rename(to, from), 0);
+    world_free(world);
+}
+
 static void unreadable_shard_costs_only_itself(void **state)
 {
     (void)state;
@@ -311,6 +342,7 @@ int main(void)
         cmocka_unit_test(late_write_after_an_indexed_tombstone_stays_hidden),
         cmocka_unit_test(removal_is_honoured_before_and_forgotten_after_its_tombstone),
         cmocka_unit_test(self_is_left_out_or_comes_first),
+        cmocka_unit_test(index_that_knows_more_wins),
         cmocka_unit_test(unreadable_shard_costs_only_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,8 +89,9 @@ struct promise {
 
 /* What a job went through, as the broker saw it. */
 struct fate {
-    bool alone; /* leased now, alone */
-    int holder; /* descriptor that holds it, -1 none */
+    bool alone;        /* leased now, alone */
+    int holder;        /* descriptor that holds it, -1 none */
+    uint64_t until_ms; /* when the lease runs out */
     int alone_count, counted_failures;
 };
 

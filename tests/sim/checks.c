@@ -60,7 +60,7 @@ static void check_lease(struct sim *sim, const struct actor *actor, const struct
     bool alone = lease->job_count == 1 && leased_by(sim, actor) == 1;
     for (size_t seq = 0; seq < VERSIONS; seq++) {
         struct fate *fate = &sim->fates[seq];
-        if (fate->holder == actor->index && fate->alone && !alone) {
+        if (fate->holder == actor->index && fate->alone && !alone && sim->now.mono_ms < fate->until_ms) {
             fate->alone_count--;
             fate->alone = false;
         }
@@ -70,6 +70,7 @@ static void check_lease(struct sim *sim, const struct actor *actor, const struct
         fate->alone = alone;
         fate->alone_count += alone;
         fate->holder = actor->index;
+        fate->until_ms = sim->now.mono_ms + LEASE_MS;
     }
 }
 

@@ -85,7 +85,7 @@ static void epochs_only_grow(void **state)
     assert_int_equal(epoch_of(journal), 5001);
     cf_journal_free(journal);
 
-    run("rm -r", data, data);
+    run("rm -rf", data, data);
     run("mv", copy, data);
     journal = open_journal(1000); /* an older one was put back */
     assert_int_equal(epoch_of(journal), 5002);

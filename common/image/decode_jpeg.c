@@ -103,23 +103,13 @@ static void read_header(struct reader *r)
     jpeg_read_header(&r->cinfo, TRUE);
 }
 
-/* The fractions that libjpeg-turbo has fast transforms for. */
-static unsigned scale_eighths(uint32_t width, uint32_t height)
-{
-    unsigned eighths = 1;
-    while (eighths < 8 && (width * (uint64_t)eighths < 8 * 2 * CF_THUMB_SIDE ||
-                           height * (uint64_t)eighths < 8 * 2 * CF_THUMB_SIDE))
-        eighths *= 2;
-    return eighths;
-}
-
 static void choose_output(struct reader *r)
 {
     struct jpeg_decompress_struct *cinfo = &r->cinfo;
     bool inks = cinfo->jpeg_color_space == JCS_CMYK || cinfo->jpeg_color_space == JCS_YCCK;
     cinfo->out_color_space = inks ? JCS_CMYK : JCS_RGB;
     cinfo->dct_method = JDCT_ISLOW;
-    cinfo->scale_num = r->scaled ? scale_eighths(cinfo->image_width, cinfo->image_height) : 8;
+    cinfo->scale_num = r->scaled ? 8 / cf_image_reduction(cinfo->image_width, cinfo->image_height) : 8;
     cinfo->scale_denom = 8;
     jpeg_calc_output_dimensions(cinfo);
 }
@@ -227,23 +217,16 @@ static enum cf_err reader_header(struct reader *r, struct cf_detail *detail)
         return err;
     if (!run(r, choose_output))
         return cf_fail(detail, header_error(r), "the JPEG's header does not decode: %s", r->message);
-    uint64_t need = memory_bytes(r);
-    if (need > r->limits->memory_bytes_max)
-        return cf_fail(detail, CF_E_TOO_LARGE,
-                       "decoding %u x %u needs %llu bytes of memory: at most %zu are allowed",
-                       r->cinfo.image_width, r->cinfo.image_height, (unsigned long long)need,
-                       r->limits->memory_bytes_max);
-    return CF_OK;
+    return cf_image_check_memory(r->cinfo.image_width, r->cinfo.image_height, memory_bytes(r), r->limits,
+                                 detail);
 }
 
 static enum cf_err reader_pixels(struct reader *r, struct cf_image *image, struct cf_detail *detail)
 {
     struct jpeg_decompress_struct *cinfo = &r->cinfo;
-    size_t bytes = (size_t)cinfo->output_width * cinfo->output_height * 3;
-    r->rgb = malloc(bytes);
-    if (!r->rgb)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %zu bytes of pixels", bytes);
-    memset(r->rgb, CF_IMAGE_FILL, bytes);
+    enum cf_err err = cf_image_pixels_new(cinfo->output_width, cinfo->output_height, &r->rgb, detail);
+    if (err)
+        return err;
     bool whole = run(r, read_pixels);
     if (r->starved)
         return cf_fail(detail, CF_E_NO_PIXELS, "the JPEG ends before its first row of blocks");

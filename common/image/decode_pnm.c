@@ -150,7 +150,6 @@ static enum cf_err read_pixels(struct pnm *p, struct cf_image *image, struct cf_
     if (done == 0)
         return cf_fail(detail, CF_E_NO_PIXELS, "the PNM ends before its first pixel");
     if (done < pixels) {
-        memset(out, CF_IMAGE_FILL, (size_t)(pixels - done) * 3);
         image->partial = true;
         snprintf(image->warning, sizeof image->warning, "the file ends after %llu of %llu pixels",
                  (unsigned long long)done, (unsigned long long)pixels);
@@ -167,17 +166,14 @@ enum cf_err cf_decode_pnm(struct cf_bytes file, const struct cf_image_limits *li
         err = cf_image_check_sides(p.width, p.height, limits, detail);
     if (err)
         return err;
-    uint64_t bytes = (uint64_t)p.width * p.height * 3;
-    if (bytes > limits->memory_bytes_max)
-        return cf_fail(detail, CF_E_TOO_LARGE,
-                       "decoding %u x %u needs %llu bytes of memory: at most %zu are allowed", p.width,
-                       p.height, (unsigned long long)bytes, limits->memory_bytes_max);
+    err = cf_image_check_memory(p.width, p.height, (uint64_t)p.width * p.height * 3, limits, detail);
+    if (err)
+        return err;
     *image = (struct cf_image){
         .width = p.width, .height = p.height, .source_width = p.width, .source_height = p.height};
-    image->rgb = malloc((size_t)bytes);
-    if (!image->rgb)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %llu bytes of pixels",
-                       (unsigned long long)bytes);
+    err = cf_image_pixels_new(p.width, p.height, &image->rgb, detail);
+    if (err)
+        return err;
     err = read_pixels(&p, image, detail);
     if (err)
         cf_image_fini(image);

@@ -27,23 +27,75 @@ enum cf_err cf_image_check_sides(uint64_t width, uint64_t height, const struct c
     return CF_OK;
 }
 
+enum cf_err cf_image_check_memory(uint32_t width, uint32_t height, uint64_t need,
+                                  const struct cf_image_limits *limits, struct cf_detail *detail)
+{
+    if (need > limits->memory_bytes_max)
+        return cf_fail(detail, CF_E_TOO_LARGE,
+                       "decoding %u x %u needs %llu bytes of memory: at most %zu are allowed", width, height,
+                       (unsigned long long)need, limits->memory_bytes_max);
+    return CF_OK;
+}
+
+enum cf_err cf_image_pixels_new(uint32_t width, uint32_t height, uint8_t **rgb, struct cf_detail *detail)
+{
+    size_t bytes = (size_t)width * height * 3;
+    uint8_t *pixels = malloc(bytes);
+    if (!pixels)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %zu bytes of pixels", bytes);
+    memset(pixels, CF_IMAGE_FILL, bytes);
+    *rgb = pixels;
+    return CF_OK;
+}
+
+unsigned cf_image_reduction(uint32_t width, uint32_t height)
+{
+    unsigned factor = 8;
+    while (factor > 1 && (width < factor * 2 * CF_THUMB_SIDE || height < factor * 2 * CF_THUMB_SIDE))
+        factor /= 2;
+    return factor;
+}
+
+void cf_image_over_white(const uint8_t *rgba, uint8_t *rgb, size_t count)
+{
+    for (size_t i = 0; i < count; i++, rgba += 4, rgb += 3) {
+        unsigned alpha = rgba[3], white = 255 * (255 - alpha) + 127;
+        for (size_t c = 0; c < 3; c++)
+            rgb[c] = (uint8_t)((rgba[c] * alpha + white) / 255);
+    }
+}
+
+/* By the first bytes; a file name says nothing. */
+static enum cf_err decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
+                          struct cf_image *image, struct cf_detail *detail)
+{
+    const uint8_t *p = file.data;
+    if (file.len >= 3 && p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF)
+        return cf_decode_jpeg(file, limits, scaled, image, detail);
+    if (file.len >= 8 && memcmp(p, "\x89PNG\r\n\x1A\n", 8) == 0)
+        return cf_decode_png(file, limits, scaled, image, detail);
+    if (file.len >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0)
+        return cf_decode_webp(file, limits, scaled, image, detail);
+    if (file.len >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6')
+        return cf_decode_pnm(file, limits, image, detail);
+    const char *foreign = cf_image_foreign(file);
+    if (foreign)
+        return cf_fail(detail, CF_E_UNSUPPORTED, "the file is %s %s: JPEG, PNG, WebP and PNM are decoded",
+                       strchr("AS", foreign[0]) ? "an" : "a", foreign);
+    return cf_fail(detail, CF_E_NOT_AN_IMAGE,
+                   "the file begins like no picture: not a JPEG, PNG, WebP or PNM");
+}
+
 enum cf_err cf_image_decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
                             struct cf_image *image, struct cf_detail *detail)
 {
-    const uint8_t *p = file.data;
     if (file.len == 0)
         return cf_fail(detail, CF_E_NOT_AN_IMAGE, "the file is empty");
     if (file.len > limits->bytes_max)
         return cf_fail(detail, CF_E_TOO_LARGE, "the file has %zu bytes: at most %zu are allowed", file.len,
                        limits->bytes_max);
     struct cf_image decoded = {0};
-    enum cf_err err;
-    if (file.len >= 3 && p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF)
-        err = cf_decode_jpeg(file, limits, scaled, &decoded, detail);
-    else if (file.len >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6')
-        err = cf_decode_pnm(file, limits, &decoded, detail);
-    else
-        err = cf_fail(detail, CF_E_NOT_AN_IMAGE, "the file begins like neither a JPEG nor a PNM");
+    enum cf_err err = decode(file, limits, scaled, &decoded, detail);
     if (!err)
         *image = decoded;
     return err;

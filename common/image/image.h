@@ -1,7 +1,7 @@
 /* From the bytes of a picture to the 64x64 thumbnail that everything else is computed from.
  *
  * Bytes are untrusted: every limit is checked before anything is allocated for the picture, and each refusal has its own
- * error. jpeglib.h is used by decode_jpeg.c and thumb.c only. Pure functions, any thread, no state kept. */
+ * error. jpeglib.h, png.h and webp/ have their homes in decode_*.c and thumb.c. Pure functions, any thread, no state kept. */
 #ifndef CF_IMAGE_IMAGE_H
 #define CF_IMAGE_IMAGE_H
 
@@ -30,19 +30,24 @@ struct cf_image {
 
 void cf_image_fini(struct cf_image *image);
 
-/* JPEG (baseline, progressive, grey, CMYK, YCCK, with Adobe's inverted inks) and PNM (P1-P6), told apart by their first
- * bytes; other colours become RGB, a JPEG is turned as its Exif orientation says. `scaled`: a JPEG may be decoded at 1/2,
- * 1/4 or 1/8 of its size as long as both sides stay at least twice CF_THUMB_SIDE.
+/* JPEG (baseline, progressive, arithmetic; grey, CMYK, YCCK, Adobe's inverted inks), PNG (every kind, interlaced too), WebP
+ * (lossy and lossless) and PNM (P1-P6), told apart by their first bytes. Everything becomes 8-bit RGB, samples taken as sRGB:
+ * 16 bits are scaled to the nearest of 8, gamma chunks and colour profiles ignored, alpha is laid over white in the 8-bit
+ * values. A JPEG is turned as its Exif orientation says. Of an animation the first frame alone (APNG: the default picture).
+ * One thread. `scaled`: a JPEG, PNG (not interlaced) or WebP (without alpha) may come at 1/2, 1/4 or 1/8 of its size, averaged
+ * (sides rounded up), as long as both sides stay at least twice CF_THUMB_SIDE; a PNG then never lies in memory whole.
  *   CF_E_NOT_AN_IMAGE  empty, foreign, or a damaged header; a PNM with a sample out of range
  *   CF_E_NO_PIXELS     a side of zero; a JPEG that ends or breaks before its first row of blocks (8 or 16 lines of the first
- *                      scan) is complete; a PNM that ends before its first pixel. Anything longer is `partial`.
+ *                      scan) is complete; a PNG or WebP before its first row; a PNM before its first pixel. Anything longer is
+ *                      `partial`, as is a PNG with a wrong check sum of pixels or palette, or that never comes to its end.
  *   CF_E_TOO_LARGE     bytes, sides, pixels, scans, scans x pixels over 16 times pixels_max, or memory over the limits
- *   CF_E_UNSUPPORTED   lossless or 12-bit JPEG and the like
+ *   CF_E_UNSUPPORTED   GIF, BMP, TIFF, AVIF, HEIC, SVG and a few more, by name; lossless or 12-bit JPEG and the like
  *   CF_E_NO_MEMORY */
 enum cf_err cf_image_decode(struct cf_bytes file, const struct cf_image_limits *limits, bool scaled,
                             struct cf_image *image, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* Area filter, aspect not kept: any size to any size (sides 1 to 2^20), `dst` holds dst_width * dst_height * 3 bytes.
+/* Area filter. A cover that is not square is squashed or stretched whole to the target's shape: nothing is cut off, no border
+ * is added, its aspect is not kept. Any size to any size (sides 1 to 2^20), `dst` holds dst_width * dst_height * 3 bytes.
  * Target pixel (x, y) is the mean of the source over the rectangle [x, x+1) * src_width / dst_width by
  * [y, y+1) * src_height / dst_height, source pixels being unit squares of one colour: computed exactly in integers and
  * rounded to the nearest, halves up. Part of the version of every space. CF_E_INVALID, CF_E_NO_MEMORY. */

@@ -38,6 +38,8 @@ HOMES = {
     "rocksdb/c.h": {"common/store/kv.c"},
     "msgpack.h": {"proto/record.c"},
     "jpeglib.h": {"common/image/decode_jpeg.c", "common/image/thumb.c"},
+    "png.h": {"common/image/decode_png.c"},
+    "webp/decode.h": {"common/image/decode_webp.c"},
     "confuse.h": {"common/base/config.c"},
     "xxhash.h": {"common/base/hash.c"},
     "openssl/evp.h": {"common/base/hash.c"},

@@ -116,7 +116,8 @@ struct sim {
     struct actor actors[ACTORS];
     struct packet *packets;
     struct promise promises[ALBUMS];
-    struct fate fates[VERSIONS];
+    struct fate fates[VERSIONS]; /* by seq */
+    size_t fate_count;
     struct asked asked[VERSIONS];
     char unreachable[UNREACHABLE_MAX][48]; /* told to the core in the next wake */
     size_t unreachable_count;

@@ -13,8 +13,10 @@ static int descriptor_index(struct cf_str name)
 
 static struct fate *fate_of(struct sim *sim, struct cf_version version)
 {
-    if (version.seq < VERSIONS)
+    if (version.seq < VERSIONS) {
+        sim->fate_count = version.seq < sim->fate_count ? sim->fate_count : version.seq + 1;
         return &sim->fates[version.seq];
+    }
     sim_break(sim, "more sequences than the simulator has room for");
     return &sim->fates[0];
 }
@@ -58,7 +60,7 @@ static uint64_t leased_by(struct sim *sim, const struct actor *actor)
 static void check_lease(struct sim *sim, const struct actor *actor, const struct cf_lease *lease)
 {
     bool alone = lease->job_count == 1 && leased_by(sim, actor) == 1;
-    for (size_t seq = 0; seq < VERSIONS; seq++) {
+    for (size_t seq = 0; seq < sim->fate_count; seq++) {
         struct fate *fate = &sim->fates[seq];
         if (fate->holder == actor->index && fate->alone && !alone && sim->now.mono_ms < fate->until_ms) {
             fate->alone_count--;
@@ -125,7 +127,7 @@ void check_event(struct sim *sim, const struct cf_event *event)
 {
     if (cf_str_is(event->event, "left")) {
         int index = descriptor_index(event->worker);
-        for (size_t seq = 0; seq < VERSIONS && index >= 0; seq++)
+        for (size_t seq = 0; seq < sim->fate_count && index >= 0; seq++)
             if (sim->fates[seq].holder == index)
                 sim->fates[seq].holder = -1;
     }

@@ -104,7 +104,7 @@ static const struct cf_field watermark_fields[] = {
     TEXT(struct cf_watermark, shard),
     UINT(struct cf_watermark, log_seq),
 };
-static const TABLE(watermark_table, "watermark", struct cf_watermark, watermark_fields);
+static TABLE(watermark_table, "watermark", struct cf_watermark, watermark_fields);
 
 #define I struct cf_index_record
 static const struct cf_field index_fields[] = {
@@ -112,7 +112,7 @@ static const struct cf_field index_fields[] = {
     UINT(I, count),        UINT(I, build_ms),
     UINT(I, published_ms), LIST(I, watermarks, watermark_count, CF_FLEET_MAX, watermark_table),
 };
-static const TABLE(index_table, "index", I, index_fields);
+static TABLE(index_table, "index", I, index_fields);
 #undef I
 
 #define M struct cf_journal_meta

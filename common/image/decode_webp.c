@@ -193,8 +193,8 @@ enum cf_err cf_decode_webp(struct cf_bytes file, const struct cf_image_limits *l
 {
     struct reader r = {0};
     struct cf_bytes still = file;
-    uint32_t rows;
-    VP8StatusCode status;
+    uint32_t rows = 0;
+    VP8StatusCode status = VP8_STATUS_SUSPENDED;
     if (!WebPInitDecoderConfig(&r.config))
         return cf_fail(detail, CF_E_UNSUPPORTED, "this libwebp is of another major version");
     enum cf_err err = read_header(&r, limits, &still, detail);

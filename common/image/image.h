@@ -35,7 +35,7 @@ void cf_image_fini(struct cf_image *image);
  * 16 bits are scaled to the nearest of 8, gamma chunks and colour profiles ignored, alpha is laid over white in the 8-bit
  * values. A JPEG is turned as its Exif orientation says. Of an animation the first frame alone (APNG: the default picture).
  * One thread. `scaled`: a JPEG, PNG (not interlaced) or WebP (without alpha) may come at 1/2, 1/4 or 1/8 of its size, averaged
- * (sides rounded up), as long as both sides stay at least twice CF_THUMB_SIDE; a PNG then never lies in memory whole.
+ * (sides rounded up), as long as both sides stay at least twice CF_THUMB_SIDE (a PNG's eight times; it then never lies in memory whole).
  *   CF_E_NOT_AN_IMAGE  empty, foreign, or a damaged header; a PNM with a sample out of range
  *   CF_E_NO_PIXELS     a side of zero; a JPEG that ends or breaks before its first row of blocks (8 or 16 lines of the first
  *                      scan) is complete; a PNG or WebP before its first row; a PNM before its first pixel. Anything longer is

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -186,6 +187,63 @@ static void claims_are_refused_at_once(void **state)
     cf_buf_fini(&file);
 }
 
+static long peak_kilobytes(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* 18 KB of scans that claim 65,500 x 65,500 pixels: whichever limit meets it first, under 10 ms and 50 MB. */
+static void a_small_file_of_huge_claims(void **state)
+{
+    (void)state;
+    struct make make = {.width = 400, .height = 400, .progressive = true};
+    struct cf_image_limits limits = make_limits;
+    struct cf_buf file = {0};
+    struct cf_image image;
+    make_jpeg(&make, &file);
+    uint8_t tail[500];
+    memcpy(tail, file.data + file.len - sizeof tail, sizeof tail);
+    while (file.len < 18000)
+        cf_buf_append(&file, tail, sizeof tail);
+    set_sides(&file, 65500, 65500);
+    for (int loose = 0; loose < 3; loose++) {
+        long before = peak_kilobytes();
+        uint64_t start = cf_clock_mono_us(), fastest = UINT64_MAX;
+        for (int i = 0; i < 5; i++) { /* the fastest: a busy machine is no fault of ours */
+            assert_int_equal(cf_image_decode(cf_buf_bytes(&file), &limits, true, &image, NULL),
+                             CF_E_TOO_LARGE);
+            uint64_t now = cf_clock_mono_us();
+            fastest = now - start < fastest ? now - start : fastest;
+            start = now;
+        }
+        assert_true(fastest < 10000);
+        assert_true(peak_kilobytes() - before < 50000);
+        limits.side_max = 65500;
+        if (loose == 1)
+            limits.pixels_max = UINT64_C(65500) * 65500;
+    }
+    cf_buf_fini(&file);
+}
+
+/* Coded in ways that libjpeg does not know, by the type of the frame: lossless, hierarchical. */
+static void other_frames_are_unsupported(void **state)
+{
+    (void)state;
+    static const uint8_t frames[] = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF};
+    struct make make = {.width = 40, .height = 40};
+    struct cf_buf file = {0};
+    struct cf_image image;
+    make_jpeg(&make, &file);
+    size_t at = find_marker(&file, 0xC0) + 1;
+    for (size_t i = 0; i < sizeof frames; i++) {
+        file.data[at] = frames[i];
+        assert_int_equal(decode(cf_buf_bytes(&file), false, &image), CF_E_UNSUPPORTED);
+    }
+    cf_buf_fini(&file);
+}
+
 /* The last scan of a progressive picture, repeated. */
 static void scans_are_bounded(void **state)
 {
@@ -251,7 +309,7 @@ static void not_images(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",       "x", "\xff\xd8", "\xff\xd8\xff", "GIF89a;", "\xff\xd8\xff\xdb nonsense all the way",
+        "",       "x", "\xff\xd8", "\xff\xd8\xff", "\x89PNG", "\xff\xd8\xff\xdb nonsense all the way",
         "<html>", "P", "P7\n"};
     struct cf_image image;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -302,11 +360,18 @@ static void mutated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decodes_every_kind), cmocka_unit_test(scales_only_as_far_as_allowed),
-        cmocka_unit_test(cut_anywhere),       cmocka_unit_test(first_rows_of_a_cut_picture_are_right),
-        cmocka_unit_test(later_scan_damaged), cmocka_unit_test(claims_are_refused_at_once),
-        cmocka_unit_test(scans_are_bounded),  cmocka_unit_test(exif_orientation),
-        cmocka_unit_test(not_images),         cmocka_unit_test(mutated),
+        cmocka_unit_test(decodes_every_kind),
+        cmocka_unit_test(scales_only_as_far_as_allowed),
+        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(first_rows_of_a_cut_picture_are_right),
+        cmocka_unit_test(later_scan_damaged),
+        cmocka_unit_test(claims_are_refused_at_once),
+        cmocka_unit_test(scans_are_bounded),
+        cmocka_unit_test(exif_orientation),
+        cmocka_unit_test(a_small_file_of_huge_claims),
+        cmocka_unit_test(other_frames_are_unsupported),
+        cmocka_unit_test(not_images),
+        cmocka_unit_test(mutated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

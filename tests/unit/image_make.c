@@ -115,3 +115,32 @@ int make_difference(const struct make *make, const struct cf_image *image)
         }
     return worst;
 }
+
+struct cf_buf make_damaged(const struct cf_buf *file, struct cf_rng *rng)
+{
+    struct cf_buf copy = {0};
+    cf_buf_append(&copy, file->data, file->len);
+    size_t at = cf_rng_below(rng, copy.len), left = copy.len - at;
+    size_t run = cf_rng_below(rng, left < 64 ? left : 64);
+    switch (cf_rng_below(rng, 5)) {
+    case 0:
+        copy.len = at;
+        break;
+    case 1:
+        memmove(copy.data + cf_rng_below(rng, copy.len - run), copy.data + at, run);
+        break;
+    case 2:
+        memset(copy.data + at, cf_rng_u64(rng) & 1 ? 0xFF : 0, run);
+        break;
+    default:
+        for (uint64_t n = 1 + cf_rng_below(rng, 6); n > 0; n--)
+            copy.data[cf_rng_below(rng, copy.len)] ^= (uint8_t)(1u << cf_rng_below(rng, 8));
+    }
+    return copy;
+}
+
+bool make_is_answer(enum cf_err err)
+{
+    return err == CF_OK || err == CF_E_NOT_AN_IMAGE || err == CF_E_NO_PIXELS || err == CF_E_TOO_LARGE ||
+           err == CF_E_UNSUPPORTED;
+}

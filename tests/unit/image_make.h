@@ -1,7 +1,8 @@
-/* JPEGs of every kind, made with libjpeg itself, for the tests of common/image. */
+/* For the tests of common/image: JPEGs of every kind, made with libjpeg itself, and damage to any file. */
 #ifndef CF_TESTS_IMAGE_MAKE_H
 #define CF_TESTS_IMAGE_MAKE_H
 
+#include "common/base/rng.h"
 #include "common/image/image.h"
 
 enum make_colour { MAKE_YCC, MAKE_GREY, MAKE_CMYK, MAKE_CMYK_ADOBE, MAKE_YCCK };
@@ -25,5 +26,11 @@ void make_jpeg(const struct make *make, struct cf_buf *out);
 
 /* The largest difference of a channel between the picture and what make_colour_at says. */
 int make_difference(const struct make *make, const struct cf_image *image);
+
+/* Damages a copy of a file: bits, a cut, a run of bytes moved, or a run of one value. The caller finishes it. */
+struct cf_buf make_damaged(const struct cf_buf *file, struct cf_rng *rng);
+
+/* Whether the error is one of those that the contract allows for damaged bytes. */
+bool make_is_answer(enum cf_err err);
 
 #endif

@@ -30,13 +30,13 @@ static void locate(const struct cf_fleet *fleet, char *endpoint, size_t size, ch
     struct cf_config *config;
     endpoint[0] = home_root[0] = '\0';
     if (fleet->endpoint) {
-        snprintf(endpoint, size, "%s", fleet->endpoint);
+        snprintf(endpoint, size, "%.*s", (int)size - 1, fleet->endpoint);
         return;
     }
     config = malloc(sizeof *config);
     if (config && !cf_home_resolve(&home, NULL) && !cf_config_load(config, &home, NULL)) {
-        snprintf(endpoint, size, "%s", config->client_endpoints[0]);
-        snprintf(home_root, root_size, "%s", home.root);
+        snprintf(endpoint, size, "%.*s", (int)size - 1, config->client_endpoints[0]);
+        snprintf(home_root, root_size, "%.*s", (int)root_size - 1, home.root);
     }
     free(config);
 }

@@ -38,7 +38,8 @@ static enum cf_err is_over(const struct cf_pusher *pusher, uint64_t now_ms, stru
         if (now_ms - pusher->contact_ms > pusher->fleet.deadline_ms)
             return cf_fail(detail, CF_E_UNREACHABLE, "the fleet answers no more");
         cf_text_duration(options->timeout_ms, time);
-        return cf_fail(detail, CF_E_DEADLINE, "not done within %s (--timeout)", time);
+        return cf_fail(detail, CF_E_DEADLINE, "not done within %s (--timeout)%s", time,
+                       pusher->again.head ? ": the fleet is busy" : "");
     }
     if (options->timeout_ms)
         return CF_OK;

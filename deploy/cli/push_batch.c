@@ -8,7 +8,7 @@
 #include "common/base/hash.h"
 #include "deploy/cli/push.h"
 
-enum { AGAIN_FIRST_MS = 20, AGAIN_LAST_MS = 2000 };
+enum { AGAIN_FIRST_MS = 20, AGAIN_LAST_MS = 1000 };
 
 struct batch {
     struct cf_pusher *pusher;
@@ -173,7 +173,8 @@ static void refuse_parcel(struct cf_pusher *pusher, struct cf_parcel *parcel, en
     parcel_free(parcel);
 }
 
-static void on_result(struct cf_pusher *pusher, struct cf_parcel *parcel, const struct cf_result *result,
+/* False when it must be sent again. */
+static bool on_result(struct cf_pusher *pusher, struct cf_parcel *parcel, const struct cf_result *result,
                       uint64_t now_ms)
 {
     enum cf_err err = CF_OK;
@@ -181,10 +182,8 @@ static void on_result(struct cf_pusher *pusher, struct cf_parcel *parcel, const 
         err = cf_err_from_name(result->error.len ? result->error.data : "", result->error.len);
     if (err == CF_E_BUSY || err == CF_E_SHUTTING_DOWN) {
         again_add(pusher, parcel);
-        again_later(pusher, now_ms);
-        return;
+        return false;
     }
-    pusher->again_wait_ms = 0;
     pusher->advanced_ms = now_ms;
     if (result->status == CF_PUSH_REFUSED) {
         pusher->counts.refused++;
@@ -197,6 +196,18 @@ static void on_result(struct cf_pusher *pusher, struct cf_parcel *parcel, const 
             cf_push_await(pusher, parcel->cover.album, result->version, unchanged);
     }
     parcel_free(parcel);
+    return true;
+}
+
+static void on_results(struct batch *batch, const struct cf_results *results, uint64_t now_ms)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        taken += on_result(batch->pusher, batch->parcels[i], &results->results[i], now_ms);
+    if (taken > 0)
+        batch->pusher->again_wait_ms = 0;
+    if (taken < batch->count)
+        again_later(batch->pusher, now_ms);
 }
 
 /* May the same batch succeed later? */
@@ -235,8 +246,7 @@ static void on_reply(void *arg, enum cf_err err, const struct cf_msg *msg, const
     if (err)
         on_batch_failed(batch, err, detail, now_ms);
     else
-        for (size_t i = 0; i < batch->count; i++)
-            on_result(pusher, batch->parcels[i], &msg->results.results[i], now_ms);
+        on_results(batch, &msg->results, now_ms);
     free(batch);
 }
 
@@ -316,9 +326,12 @@ static bool send_one(struct cf_pusher *pusher, uint64_t now_ms)
 
 void cf_push_send(struct cf_pusher *pusher, uint64_t now_ms)
 {
-    while (pusher->batches_in_flight < CF_PUSH_BATCHES_MAX && !pusher->failed)
-        if (!send_one(pusher, now_ms))
+    while (!pusher->failed) {
+        /* A fleet that is busy is asked by one batch at a time. */
+        size_t most = pusher->again.head ? 1 : CF_PUSH_BATCHES_MAX;
+        if (pusher->batches_in_flight >= most || !send_one(pusher, now_ms))
             return;
+    }
 }
 
 bool cf_push_is_sent(const struct cf_pusher *pusher)

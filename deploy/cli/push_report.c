@@ -106,6 +106,8 @@ enum cf_exit cf_push_exit(const struct cf_pusher *pusher)
     const struct cf_push_counts *counts = &pusher->counts;
     uint64_t good = counts->unchanged +
                     (pusher->options.wait ? counts->described + counts->superseded : counts->accepted);
+    if (counts->refused > 0)
+        good += pusher->open_count; /* at least acknowledged, which others are not */
     bool bad = counts->refused > 0 || counts->dead > 0 || pusher->open_count > 0 || pusher->failed;
     if (pusher->over == CF_E_UNREACHABLE)
         return CF_EXIT_UNREACHABLE;

@@ -280,6 +280,10 @@ static void pushes_map_to_exit_codes(void **state)
         CF_EXIT_PARTLY);
     assert_int_equal(push_exit((struct cf_push_counts){.accepted = 1}, true, 1, CF_E_DEADLINE),
                      CF_EXIT_REFUSED);
+    const struct cf_push_counts acknowledged_some = {.accepted = 1, .refused = 1};
+    assert_int_equal(push_exit(acknowledged_some, true, 1, CF_E_DEADLINE), CF_EXIT_PARTLY);
+    const struct cf_push_counts nothing_good = {.accepted = 1, .dead = 1, .refused = 1};
+    assert_int_equal(push_exit(nothing_good, true, 0, CF_OK), CF_EXIT_REFUSED);
     assert_int_equal(
         push_exit((struct cf_push_counts){.accepted = 1, .refused = 1}, false, 0, CF_E_UNREACHABLE),
         CF_EXIT_UNREACHABLE);

@@ -57,14 +57,14 @@ enum cf_err album_enter(struct cf_core *core, const struct cf_album_record *reco
     return CF_OK;
 }
 
-enum cf_state album_state(struct cf_core *core, const struct cf_album_record *record)
+int album_state(struct cf_core *core, const struct cf_album_record *record)
 {
     if (record->state == CF_STATE_DESCRIBED)
         return tail_is_indexed(core, record->shard, record->log_seq) ? CF_STATE_INDEXED : CF_STATE_DESCRIBED;
     if (record->state != CF_STATE_QUEUED)
-        return (enum cf_state)record->state;
+        return record->state;
     const struct job *job = job_find(core, record->seq);
-    return job ? (enum cf_state)job->state : CF_STATE_QUEUED;
+    return job ? job->state : CF_STATE_QUEUED;
 }
 
 struct cf_version album_version(const struct cf_album_record *record)

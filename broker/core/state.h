@@ -169,7 +169,7 @@ void album_write(struct cf_core *core, struct cf_str id, const struct cf_album_r
 void album_leave(struct cf_core *core, const struct cf_album_record *record);
 /* Counts a settled record (described, dead, removed). */
 enum cf_err album_enter(struct cf_core *core, const struct cf_album_record *record);
-enum cf_state album_state(struct cf_core *core, const struct cf_album_record *record);
+int album_state(struct cf_core *core, const struct cf_album_record *record);
 struct cf_version album_version(const struct cf_album_record *record);
 /* What purging falls back to: the record itself without its own past, or its past. NULL for none. */
 struct cf_album_record *album_settled(struct cf_album_record *record);

@@ -4,4 +4,5 @@ cf_test(image_png LABEL unit SOURCES unit/image_png.c unit/image_make.c LINK cf_
 cf_test(image_webp LABEL unit SOURCES unit/image_webp.c unit/image_make.c LINK cf_image)
 cf_test(image_resize LABEL property SOURCES unit/image_resize.c LINK cf_image m)
 cf_test(image_real LABEL unit SOURCES unit/image_real.c unit/image_make.c LINK cf_descriptor cf_image)
+cf_test(image_sandbox LABEL unit SOURCES unit/image_sandbox.c LINK cf_runner cf_image)
 cf_fuzz(image SOURCES fuzz/fuzz_image.c LINK cf_descriptor cf_image)

@@ -339,6 +339,149 @@ static void test_children_end_with_the_worker(void **state)
     close(told[0]);
 }
 
+/* ---- decoding ahead ---- */
+
+static void put(struct cf_decoder *decoder, const char *text)
+{
+    struct cf_detail detail = {{0}};
+    if (cf_decoder_put(decoder, picture(text), &detail) != CF_OK)
+        fail_msg("%s: %s", text, detail.text);
+}
+
+static void assert_next(struct cf_decoder *decoder, const char *text)
+{
+    static struct cf_decoded out;
+    struct cf_detail detail = {{0}};
+    static const struct {
+        char order;
+        enum cf_err err;
+    } costs[] = {{'c', CF_E_DECODER_DIED},
+                 {'s', CF_E_TIMEOUT},
+                 {'r', CF_E_UNSUPPORTED},
+                 {'x', CF_E_DECODER_DIED},
+                 {'z', CF_E_DECODER_DIED}};
+    enum cf_err expected = CF_OK, err = cf_decoder_take(decoder, &out, &detail);
+    for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++)
+        if (text[0] == costs[i].order)
+            expected = costs[i].err;
+    if (err != expected)
+        fail_msg("%s: %s, %s", text, cf_err_name(err), detail.text);
+    if (err == CF_OK)
+        assert_int_equal(out.jpeg_bytes, strlen(text)); /* its own result, in its turn */
+}
+
+static void test_each_in_its_turn(void **state)
+{
+    (void)state;
+    struct cf_decoder *decoder = obedient();
+    char text[64] = "";
+    unsigned in = 0, out = 0;
+    while (out < 1000) {
+        unsigned fill = in * 7 % CF_DECODER_AHEAD + 1;
+        for (; cf_decoder_in_hand(decoder) < fill; in++) {
+            memset(text, 'g', in % 50 + 1);
+            text[in % 50 + 1] = '\0';
+            put(decoder, text);
+        }
+        for (; cf_decoder_in_hand(decoder) > fill / 3; out++) {
+            memset(text, 'g', out % 50 + 1);
+            text[out % 50 + 1] = '\0';
+            assert_next(decoder, text);
+        }
+    }
+    cf_decoder_free(decoder);
+}
+
+static void test_a_death_costs_nobody_behind(void **state)
+{
+    (void)state;
+    static const char *const pictures[CF_DECODER_AHEAD] = {"go",    "crash", "goo", "good",  "refused",
+                                                           "stall", "x",     "z",   "crash", "gooood",
+                                                           "x",     "g",     "gg",  "stall"};
+    struct cf_decoder *decoder = obedient();
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; pictures[i]; i++)
+            put(decoder, pictures[i]);
+        for (size_t i = 0; pictures[i]; i++)
+            assert_next(decoder, pictures[i]);
+        assert_int_equal(cf_decoder_in_hand(decoder), 0);
+    }
+    assert_good(decoder);
+    cf_decoder_free(decoder);
+}
+
+static void test_no_more_than_there_is_room(void **state)
+{
+    (void)state;
+    struct cf_decoder *decoder = obedient();
+    struct cf_bytes large = {calloc(1, CF_DECODE_SMALL_BYTES + 1), CF_DECODE_SMALL_BYTES + 1};
+    static struct cf_decoded out;
+    assert_non_null(large.data);
+    put(decoder, "good");
+    assert_int_equal(cf_decoder_put(decoder, large, NULL), CF_OK);
+    assert_int_equal(cf_decoder_put(decoder, large, NULL), CF_E_BUSY);
+    put(decoder, "go");
+    assert_int_equal(cf_decoder_in_hand(decoder), 3);
+    assert_next(decoder, "good");
+    assert_int_equal(cf_decoder_put(decoder, large, NULL), CF_E_BUSY);
+    assert_int_equal(cf_decoder_take(decoder, &out, NULL), CF_E_DECODER_DIED); /* more than a thumbnail */
+    assert_int_equal(cf_decoder_put(decoder, large, NULL), CF_OK);
+    assert_next(decoder, "go");
+    assert_int_equal(cf_decoder_take(decoder, &out, NULL), CF_E_DECODER_DIED);
+    for (int i = 0; i < CF_DECODER_AHEAD; i++)
+        put(decoder, "good");
+    assert_int_equal(cf_decoder_put(decoder, picture("good"), NULL), CF_E_BUSY);
+    assert_next(decoder, "good");
+    put(decoder, "good");
+    free((void *)large.data);
+    cf_decoder_free(decoder);
+}
+
+static void test_what_is_dropped_is_forgotten(void **state)
+{
+    (void)state;
+    static const char *const first[] = {"good", "stall", "crash", "refused"};
+    struct cf_decoder *decoder = obedient();
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        put(decoder, first[i]);
+        put(decoder, "goo");
+        put(decoder, "stall");
+        cf_decoder_drop(decoder);
+        assert_int_equal(cf_decoder_in_hand(decoder), 0);
+        assert_good(decoder);
+    }
+    cf_decoder_drop(decoder);
+    assert_good(decoder);
+    cf_decoder_free(decoder);
+}
+
+/* Killed at any moment, also with results that nobody took yet: at most the picture at work is lost. */
+static void test_killed_with_pictures_in_hand(void **state)
+{
+    (void)state;
+    struct cf_decoder *decoder = obedient();
+    int killed = 0;
+    for (int round = 0; round < 20; round++) {
+        static struct cf_decoded out;
+        int lost = 0;
+        for (int i = 0; i < CF_DECODER_AHEAD; i++)
+            put(decoder, "good");
+        if (round % 2)
+            assert_next(decoder, "good");
+        pid_t child = child_of(child_of(getpid(), "cf-keeper"), "cf-decoder");
+        killed += child > 0 && kill(child, SIGKILL) == 0; /* the next one may not be there yet */
+        while (cf_decoder_in_hand(decoder)) {
+            enum cf_err err = cf_decoder_take(decoder, &out, NULL);
+            lost += err != CF_OK;
+            assert_true(err == CF_OK || err == CF_E_DECODER_DIED);
+        }
+        assert_in_range(lost, 0, 1);
+    }
+    assert_in_range(killed, 5, 20);
+    assert_good(decoder);
+    cf_decoder_free(decoder);
+}
+
 /* ---- real pictures ---- */
 
 static void test_real_picture(void **state)
@@ -390,6 +533,11 @@ int main(void)
         cmocka_unit_test(test_keeper_death_is_told),
         cmocka_unit_test(test_children_leave_signals_to_the_worker),
         cmocka_unit_test(test_children_end_with_the_worker),
+        cmocka_unit_test(test_each_in_its_turn),
+        cmocka_unit_test(test_a_death_costs_nobody_behind),
+        cmocka_unit_test(test_no_more_than_there_is_room),
+        cmocka_unit_test(test_what_is_dropped_is_forgotten),
+        cmocka_unit_test(test_killed_with_pictures_in_hand),
         cmocka_unit_test(test_real_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

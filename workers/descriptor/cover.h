@@ -4,6 +4,8 @@
 #define CF_WORKERS_DESCRIPTOR_COVER_H
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/hash.h"
 #include "proto/msg.h"
 
 enum cf_outcome {
@@ -15,11 +17,16 @@ enum cf_outcome {
 };
 
 struct cf_cover {
+    struct cf_cover *next;  /* while it is spare */
     struct cf_arena *arena; /* of the job's spans and of the warnings */
+    struct cf_buf bytes;    /* of the job's picture */
     struct cf_job job;
     uint64_t leased_ms; /* monotonic */
     uint64_t session;   /* of the registration that it was leased under */
     enum cf_outcome outcome;
+    bool begun;       /* looked up, fetched and, where there is something to decode, at the decoder */
+    uint64_t picture; /* its number at the decoder, or 0 */
+    uint8_t sha256[CF_SHA256_BYTES];
     /* When done: */
     uint64_t log_seq;
     uint32_t flags; /* enum cf_flag */
@@ -34,6 +41,9 @@ struct cf_cover {
 enum cf_err cf_cover_new(const struct cf_job *job, uint64_t leased_ms, uint64_t session,
                          struct cf_cover **cover);
 void cf_cover_free(struct cf_cover *cover); /* takes NULL */
+/* As cf_cover_new, in the memory of a cover that is told and done; after CF_E_NO_MEMORY free it. */
+enum cf_err cf_cover_renew(struct cf_cover *cover, const struct cf_job *job, uint64_t leased_ms,
+                           uint64_t session);
 /* Sets a failed outcome; `detail` may be NULL. */
 void cf_cover_fail(struct cf_cover *cover, enum cf_outcome outcome, enum cf_err err,
                    const struct cf_detail *detail);

@@ -19,6 +19,7 @@ struct cf_describing {
     struct cf_shard *shard; /* NULL after a failed write, until it is opened again */
     struct cf_buf file;
     struct cf_decoded decoded;
+    uint64_t put, taken; /* pictures put to the decoder and taken back */
     float *values[CF_SPACE_COUNT];
 };
 
@@ -129,9 +130,11 @@ static enum cf_err fetch(struct cf_describing *describing, const struct cf_job *
     return CF_OK;
 }
 
-static enum cf_err decode(struct cf_describing *describing, struct cf_bytes file, struct failure *failure)
+/* The oldest picture at the decoder. */
+static enum cf_err take_decoded(struct cf_describing *describing, struct failure *failure)
 {
-    enum cf_err err = cf_decoder_decode(describing->decoder, file, &describing->decoded, &failure->detail);
+    enum cf_err err = cf_decoder_take(describing->decoder, &describing->decoded, &failure->detail);
+    describing->taken++;
     if (err == CF_OK)
         return CF_OK;
     failure->fault =
@@ -206,23 +209,22 @@ static enum cf_err remove_album(struct cf_describing *describing, struct cf_cove
     return put(describing, cover, &album, NULL, 0, (struct cf_bytes){0}, failure);
 }
 
+/* A cover whose picture was decoded. */
 static enum cf_err describe_album(struct cf_describing *describing, struct cf_cover *cover,
                                   struct failure *failure)
 {
     const struct cf_job *job = &cover->job;
     struct cf_shard_album album = {.meta = job->meta, .meta_count = job->meta_count};
     struct cf_shard_vector vectors[CF_SPACE_COUNT];
-    struct cf_bytes file;
     bool constant = false;
-    enum cf_err err = fetch(describing, job, &file, album.sha256, failure);
-    if (err == CF_OK)
-        err = decode(describing, file, failure);
+    enum cf_err err = take_decoded(describing, failure);
     if (err == CF_OK)
         err = compute(describing, vectors, &constant, failure);
     if (err != CF_OK)
         return err;
     const struct cf_decoded *decoded = &describing->decoded;
     warn(cover, decoded, constant);
+    memcpy(album.sha256, cover->sha256, sizeof album.sha256);
     album.flags = cover->flags;
     album.width = decoded->source_width;
     album.height = decoded->source_height;
@@ -258,25 +260,59 @@ static enum cf_err look_up(struct cf_describing *describing, struct cf_cover *co
     return CF_OK;
 }
 
-static enum cf_err settle(struct cf_describing *describing, struct cf_cover *cover, struct failure *failure)
+/* The lease may run out before a cover's turn comes; handed back in time it costs nobody an attempt. */
+static bool is_late(const struct cf_describing *describing, const struct cf_cover *cover)
+{
+    return cf_clock_mono_ms() - cover->leased_ms > (uint64_t)describing->config->broker_lease_ms / 2;
+}
+
+static enum cf_err begin_decoding(struct cf_describing *describing, struct cf_cover *cover,
+                                  struct failure *failure)
+{
+    struct cf_bytes file;
+    enum cf_err err = fetch(describing, &cover->job, &file, cover->sha256, failure);
+    if (err != CF_OK)
+        return err;
+    err = cf_decoder_put(describing->decoder, file, &failure->detail);
+    if (err == CF_OK)
+        cover->picture = ++describing->put;
+    return err == CF_OK || err == CF_E_BUSY ? err : cover_failed(failure, err);
+}
+
+/* The first half of a cover: settled without decoding, or on its way to the decoder. CF_E_BUSY: not yet. */
+static enum cf_err begin(struct cf_describing *describing, struct cf_cover *cover, struct failure *failure)
 {
     bool known = false;
     enum cf_err err = look_up(describing, cover, &known, failure);
-    if (err == CF_OK && !known)
-        err = cover->job.action == CF_ACTION_REMOVE ? remove_album(describing, cover, failure)
-                                                    : describe_album(describing, cover, failure);
+    if (err == CF_OK && known)
+        cover->outcome = CF_OUTCOME_DONE;
+    else if (err == CF_OK && cover->job.action != CF_ACTION_REMOVE)
+        err = begin_decoding(describing, cover, failure);
+    return err;
+}
+
+/* The second half, in the order of the batch. */
+static enum cf_err end(struct cf_describing *describing, struct cf_cover *cover, struct failure *failure)
+{
+    enum cf_err err = cover->picture ? describe_album(describing, cover, failure)
+                                     : remove_album(describing, cover, failure);
     if (err == CF_OK)
         cover->outcome = CF_OUTCOME_DONE;
-    else if (failure->fault == FAULT_COVER)
-        cf_cover_fail(cover, outcome_of(err), err, &failure->detail);
     return err;
 }
 
 /* ---- one batch ---- */
 
-static void hand_back(struct cf_cover_batch *batch, size_t first, enum cf_err err,
-                      const struct cf_detail *detail)
+static void forget_decoding(struct cf_describing *describing)
 {
+    cf_decoder_drop(describing->decoder);
+    describing->taken = describing->put;
+}
+
+static void hand_back(struct cf_describing *describing, struct cf_cover_batch *batch, size_t first,
+                      enum cf_err err, const struct cf_detail *detail)
+{
+    forget_decoding(describing);
     for (size_t i = first; i < batch->count; i++)
         if (batch->covers[i]->outcome == CF_OUTCOME_NONE || batch->covers[i]->outcome == CF_OUTCOME_DONE)
             cf_cover_fail(batch->covers[i], CF_OUTCOME_BACK, err, detail);
@@ -288,10 +324,66 @@ static enum cf_err open_again(struct cf_describing *describing, struct cf_detail
     return describing->shard ? CF_OK : cf_shard_open(describing->path, &describing->shard, detail);
 }
 
-/* The lease may run out before a cover's turn comes; handed back in time it costs nobody an attempt. */
-static bool is_late(const struct cf_describing *describing, const struct cf_cover *cover)
+/* CF_OK when the failure was the cover's own and is noted. */
+static enum cf_err note(struct cf_cover *cover, enum cf_err err, const struct failure *failure)
 {
-    return cf_clock_mono_ms() - cover->leased_ms > (uint64_t)describing->config->broker_lease_ms / 2;
+    if (err == CF_OK || failure->fault != FAULT_COVER)
+        return err;
+    cf_cover_fail(cover, outcome_of(err), err, &failure->detail);
+    return CF_OK;
+}
+
+/* Keeps the decoder supplied: begins covers from `*ahead` on until it has no room for more. */
+static enum cf_err begin_some(struct cf_describing *describing, struct cf_cover_batch *batch, size_t *ahead,
+                              struct failure *failure)
+{
+    for (; *ahead < batch->count && cf_decoder_in_hand(describing->decoder) < CF_DECODER_AHEAD; ++*ahead) {
+        struct cf_cover *cover = batch->covers[*ahead];
+        *failure = (struct failure){FAULT_COVER, CF_OK, {""}};
+        if (is_late(describing, cover)) {
+            cover->begun = true;
+            (void)cf_fail(&failure->detail, CF_E_LEASE_EXPIRED,
+                          "its lease was half over before its turn came");
+            cf_cover_fail(cover, CF_OUTCOME_BACK, CF_E_LEASE_EXPIRED, &failure->detail);
+            continue;
+        }
+        enum cf_err err = begin(describing, cover, failure);
+        if (err == CF_E_BUSY && failure->fault == FAULT_COVER)
+            return CF_OK;
+        cover->begun = true;
+        err = note(cover, err, failure);
+        if (err != CF_OK)
+            return err;
+    }
+    return CF_OK;
+}
+
+/* Where the last call stopped: behind the covers that the decoder has. Anything else that it has belongs to
+ * nobody any more. */
+static size_t find_ahead(struct cf_describing *describing, const struct cf_cover_batch *batch)
+{
+    size_t ahead = batch->settled;
+    while (ahead < batch->count && batch->covers[ahead]->begun &&
+           (batch->covers[ahead]->picture == 0 || batch->covers[ahead]->picture > describing->taken))
+        ahead++;
+    if (ahead == batch->settled)
+        forget_decoding(describing);
+    return ahead;
+}
+
+static enum cf_err settle_next(struct cf_describing *describing, struct cf_cover_batch *batch, size_t *ahead,
+                               struct failure *failure)
+{
+    struct cf_cover *cover = batch->covers[batch->settled];
+    if (cover->begun && cover->outcome == CF_OUTCOME_NONE && is_late(describing, cover)) {
+        forget_decoding(describing); /* this one goes back, those behind it start once more */
+        *ahead = batch->settled;
+    }
+    enum cf_err err = begin_some(describing, batch, ahead, failure);
+    if (err != CF_OK || cover->outcome != CF_OUTCOME_NONE)
+        return err;
+    *failure = (struct failure){FAULT_COVER, CF_OK, {""}};
+    return note(cover, end(describing, cover, failure), failure);
 }
 
 /* CF_OK, or a failure that is not a cover's. */
@@ -299,18 +391,13 @@ static enum cf_err settle_some(struct cf_describing *describing, struct cf_cover
                                struct failure *failure)
 {
     uint64_t until_ms = cf_clock_mono_ms() + COMMIT_MS;
-    for (size_t first = batch->settled; batch->settled < batch->count; batch->settled++) {
-        struct cf_cover *cover = batch->covers[batch->settled];
+    size_t first = batch->settled, ahead = find_ahead(describing, batch);
+    for (; batch->settled < batch->count; batch->settled++) {
         if (batch->settled > first && cf_clock_mono_ms() >= until_ms)
             return CF_OK;
-        *failure = (struct failure){FAULT_COVER, CF_OK, {""}};
-        if (is_late(describing, cover)) {
-            (void)cf_fail(&failure->detail, CF_E_LEASE_EXPIRED,
-                          "its lease was half over before its turn came");
-            cf_cover_fail(cover, CF_OUTCOME_BACK, CF_E_LEASE_EXPIRED, &failure->detail);
-        } else if (settle(describing, cover, failure) != CF_OK && failure->fault != FAULT_COVER) {
-            return failure->err;
-        }
+        enum cf_err err = settle_next(describing, batch, &ahead, failure);
+        if (err != CF_OK)
+            return err;
     }
     return CF_OK;
 }
@@ -323,7 +410,7 @@ static void store_failed(struct cf_describing *describing, struct cf_cover_batch
     describing->shard = NULL;
     batch->store_err = err;
     batch->detail = *detail;
-    hand_back(batch, first, err, detail);
+    hand_back(describing, batch, first, err, detail);
 }
 
 void cf_describing_run(struct cf_describing *describing, struct cf_cover_batch *batch)
@@ -346,7 +433,7 @@ void cf_describing_run(struct cf_describing *describing, struct cf_cover_batch *
     if (commit_err != CF_OK)
         store_failed(describing, batch, first, commit_err, &detail);
     else if (batch->fatal_err != CF_OK)
-        hand_back(batch, batch->settled, batch->fatal_err, &batch->detail);
+        hand_back(describing, batch, batch->settled, batch->fatal_err, &batch->detail);
     for (size_t i = first; i < batch->settled; i++)
         batch->committed = batch->committed || batch->covers[i]->outcome == CF_OUTCOME_DONE;
 }

@@ -16,6 +16,7 @@
 enum {
     START_MS = 10000,          /* for a decoder to be forked and ready: a loaded machine, never a hang */
     GIVE_BACK_BYTES = 1 << 20, /* a longer picture's shared memory goes back to the system */
+    LOOK_MS = 50,              /* how often a sleeping worker looks whether the decoder gets on */
 };
 
 enum state {
@@ -23,22 +24,26 @@ enum state {
     STATE_ASKED,    /* the keeper was asked for a decoder */
     STATE_STARTING, /* its socket is here, it is not ready yet */
     STATE_READY,
+    STATE_DEAD, /* it was ready once; who is to blame is not settled yet */
     STATE_LOST, /* the keeper is gone */
 };
 
 struct cf_decoder {
-    struct cf_decode_shared *shared;
-    size_t shared_bytes;
+    struct cf_decode_results *results;
+    struct cf_decode_orders *orders;
+    size_t orders_bytes;
     size_t file_bytes_max;
     uint64_t decode_ms;
     pid_t keeper;
     int control;
     enum state state;
-    int socket; /* the decoder's, or -1 */
-    pid_t pid;  /* the decoder's */
-    uint64_t number;
-    struct cf_keeper_event death;   /* the last one, or how starting failed */
-    struct cf_decode_result result; /* out of the decoder's reach */
+    int socket;                /* the decoder's, or -1 */
+    pid_t pid;                 /* the decoder's */
+    uint64_t ordered, settled; /* the picture put last, and the one taken last */
+    uint64_t large;            /* the picture in the memory for long ones, or 0 */
+    uint64_t current, current_since_ms;
+    unsigned idle_deaths;         /* in a row */
+    struct cf_keeper_event death; /* the last one, or how starting failed */
     char note[160];
 };
 
@@ -91,7 +96,7 @@ static void take_event(struct cf_decoder *decoder, const struct cf_keeper_event 
         return;
     }
     decoder->death = *event;
-    decoder->state = STATE_ABSENT;
+    decoder->state = decoder->state == STATE_READY ? STATE_DEAD : STATE_ABSENT;
 }
 
 static void ask_keeper(struct cf_decoder *decoder)
@@ -146,9 +151,8 @@ static void say_death(const struct cf_decoder *decoder, char *text, size_t size)
         snprintf(text, size, "was killed by signal %d (%s)", death->status, strsignal(death->status));
 }
 
-/* The decoder's word: the number of the order that it answers, 0 for "ready"; false when it hung up instead.
- */
-static bool read_word(struct cf_decoder *decoder, struct cf_decode_order *word)
+/* False when the decoder hung up instead. */
+static bool read_word(struct cf_decoder *decoder, struct cf_decode_word *word)
 {
     ssize_t got;
     do
@@ -176,14 +180,27 @@ static enum cf_err await_death(struct cf_decoder *decoder, struct cf_detail *det
     return decoder->state == STATE_LOST ? fail_lost(decoder, detail) : CF_OK;
 }
 
-static void on_ready(struct cf_decoder *decoder, const struct cf_decode_order *word)
+/* It sleeps only after it has said so, and looks once more then. */
+static void wake_decoder(struct cf_decoder *decoder)
+{
+    const struct cf_decode_word word = {0};
+    if (decoder->state == STATE_READY && decoder->socket >= 0 &&
+        atomic_exchange(&decoder->results->sleeping, 0) == 1 &&
+        send(decoder->socket, &word, sizeof word, MSG_NOSIGNAL) != (ssize_t)sizeof word)
+        hang_up(decoder); /* it is dying: the keeper will say how */
+}
+
+static void on_ready(struct cf_decoder *decoder, const struct cf_decode_word *word)
 {
     decoder->state = STATE_READY;
+    decoder->current = 0;
     decoder->note[0] = '\0';
     if (word->filter_errno)
         snprintf(decoder->note, sizeof decoder->note,
                  "pictures are decoded in a weaker sandbox: this system refuses the whole of it (%s)",
                  strerror(word->filter_errno));
+    if (decoder->ordered > decoder->settled)
+        wake_decoder(decoder); /* put before it could be told */
 }
 
 /* Until there is a decoder that waits for work. */
@@ -193,7 +210,7 @@ static enum cf_err make_ready(struct cf_decoder *decoder, struct cf_detail *deta
     ask_keeper(decoder);
     while (decoder->state == STATE_ASKED || decoder->state == STATE_STARTING) {
         bool from_decoder;
-        struct cf_decode_order word;
+        struct cf_decode_word word;
         if (!wait_word(decoder, end, &from_decoder))
             return cf_fail(detail, CF_E_IO, "the decoder did not start within %d ms", START_MS);
         if (from_decoder && read_word(decoder, &word))
@@ -208,109 +225,218 @@ static enum cf_err make_ready(struct cf_decoder *decoder, struct cf_detail *deta
     return cf_fail(detail, CF_E_IO, "the decoder %s before its first picture", death);
 }
 
-/* ---- one picture ---- */
+/* ---- the oldest picture ---- */
 
-static enum cf_err fail_died(struct cf_decoder *decoder, struct cf_detail *detail)
+static uint64_t done_of(struct cf_decoder *decoder)
 {
-    char death[128];
-    enum cf_err err = await_death(decoder, detail);
-    if (err != CF_OK)
-        return err;
-    say_death(decoder, death, sizeof death);
-    bool alarm = decoder->death.code != CLD_EXITED && decoder->death.status == SIGALRM;
-    ask_keeper(decoder); /* the next one starts while the worker does something else */
-    return cf_fail(detail, alarm ? CF_E_TIMEOUT : CF_E_DECODER_DIED, "decoding this picture, the decoder %s",
-                   death);
+    return atomic_load(&decoder->results->done);
 }
 
-/* Ends a decoder that is of no use any more: too slow, or not to be believed. */
+/* With no decoder alive: the next one goes on behind `done`, whatever the last one left in its memory. */
+static void restart_behind(struct cf_decoder *decoder, uint64_t done)
+{
+    atomic_store(&decoder->results->taken, done);
+    atomic_store(&decoder->results->done, done);
+    atomic_store(&decoder->results->awaited, 0);
+    atomic_store(&decoder->results->sleeping, 0);
+    decoder->current = 0;
+    decoder->state = STATE_ABSENT;
+    ask_keeper(decoder); /* it starts while the worker does something else */
+}
+
+static void settle(struct cf_decoder *decoder)
+{
+    decoder->settled++;
+    if (decoder->large != decoder->settled)
+        return;
+    decoder->large = 0;
+    if (decoder->orders->bytes[cf_decode_slot(decoder->settled)] > GIVE_BACK_BYTES)
+        madvise(decoder->orders->large, decoder->file_bytes_max, MADV_REMOVE);
+}
+
+/* Ends a decoder that is of no use any more, too slow or not to be believed, and the oldest picture with it.
+ */
 static enum cf_err fail_ended(struct cf_decoder *decoder, enum cf_err why, struct cf_detail *detail)
 {
     enum cf_err err = await_death(decoder, detail);
     if (err != CF_OK)
         return err;
-    ask_keeper(decoder);
+    restart_behind(decoder, decoder->settled + 1);
     if (why == CF_E_TIMEOUT)
         return cf_fail(detail, why, "decoding took longer than %llu ms",
                        (unsigned long long)decoder->decode_ms);
     return cf_fail(detail, why, "the decoder answered nonsense");
 }
 
+/* The decoder is dead and the oldest picture not done. CF_OK: it had not been begun and is tried again. */
+static enum cf_err fail_died(struct cf_decoder *decoder, struct cf_detail *detail)
+{
+    char death[128];
+    bool begun = atomic_load(&decoder->results->taken) == decoder->settled + 1;
+    say_death(decoder, death, sizeof death);
+    restart_behind(decoder, decoder->settled + begun);
+    if (!begun && decoder->idle_deaths++ == 0)
+        return CF_OK;
+    decoder->idle_deaths = 0;
+    if (!begun)
+        return cf_fail(detail, CF_E_IO, "the decoder dies before it takes a picture");
+    bool alarm = decoder->death.code != CLD_EXITED && decoder->death.status == SIGALRM;
+    return cf_fail(detail, alarm ? CF_E_TIMEOUT : CF_E_DECODER_DIED, "decoding this picture, the decoder %s",
+                   death);
+}
+
 /* The decoder has seen untrusted bytes: its result is checked like a message from outside. */
 static enum cf_err take_result(struct cf_decoder *decoder, struct cf_decoded *out, struct cf_detail *detail)
 {
-    struct cf_decode_result *result = &decoder->result;
-    memcpy(result, &decoder->shared->result, sizeof *result);
-    result->detail.text[sizeof result->detail.text - 1] = '\0';
-    result->decoded.warning[sizeof result->decoded.warning - 1] = '\0';
+    const struct cf_decode_result *result = &decoder->results->slots[cf_decode_slot(decoder->settled + 1)];
+    const volatile size_t *size = &result->decoded.jpeg_bytes; /* may change between two looks */
+    const volatile uint32_t *code = &result->err;
+    uint32_t err = *code;
+    size_t jpeg_bytes = *size;
+    if (err != CF_OK && err < CF_ERR_COUNT) {
+        char text[sizeof result->detail.text];
+        memcpy(text, result->detail.text, sizeof text);
+        text[sizeof text - 1] = '\0';
+        return cf_fail(detail, (enum cf_err)err, "%s", text);
+    }
     uint8_t partial;
     memcpy(&partial, &result->decoded.partial, sizeof partial);
-    if (result->err >= CF_ERR_COUNT)
+    if (err != CF_OK || jpeg_bytes == 0 || jpeg_bytes > CF_THUMB_JPEG_BYTES_MAX || partial > 1)
         return fail_ended(decoder, CF_E_DECODER_DIED, detail);
-    if (result->err != CF_OK)
-        return cf_fail(detail, (enum cf_err)result->err, "%s", result->detail.text);
-    if (result->decoded.jpeg_bytes == 0 || result->decoded.jpeg_bytes > CF_THUMB_JPEG_BYTES_MAX ||
-        partial > 1)
-        return fail_ended(decoder, CF_E_DECODER_DIED, detail);
-    *out = result->decoded;
+    memcpy(out->rgb, result->decoded.rgb, sizeof out->rgb);
+    memcpy(out->jpeg, result->decoded.jpeg, jpeg_bytes);
+    out->jpeg_bytes = jpeg_bytes;
+    out->source_width = result->decoded.source_width;
+    out->source_height = result->decoded.source_height;
+    out->partial = partial == 1;
+    memcpy(out->warning, result->decoded.warning, sizeof out->warning);
+    out->warning[sizeof out->warning - 1] = '\0';
     return CF_OK;
 }
 
-static enum cf_err await_result(struct cf_decoder *decoder, struct cf_decoded *out, struct cf_detail *detail)
+/* When the wait has to end, for a look or because the picture being decoded has had its time; 0 when that is
+ * over. A picture's time begins when the one before it was seen done. */
+static uint64_t patience(struct cf_decoder *decoder, uint64_t done)
 {
-    uint64_t end = cf_clock_mono_ms() + decoder->decode_ms;
-    while (decoder->state == STATE_READY && decoder->socket >= 0) {
-        bool from_decoder;
-        struct cf_decode_order word;
-        if (!wait_word(decoder, end, &from_decoder))
-            return fail_ended(decoder, CF_E_TIMEOUT, detail);
-        if (from_decoder && read_word(decoder, &word))
-            return word.number == decoder->number ? take_result(decoder, out, detail)
-                                                  : fail_ended(decoder, CF_E_DECODER_DIED, detail);
+    uint64_t now = cf_clock_mono_ms();
+    if (decoder->current != done + 1) {
+        decoder->current = done + 1;
+        decoder->current_since_ms = now;
     }
-    return decoder->state == STATE_LOST ? fail_lost(decoder, detail) : fail_died(decoder, detail);
+    uint64_t end = decoder->current_since_ms + decoder->decode_ms;
+    if (now >= end)
+        return 0;
+    return end - now < LOOK_MS ? end : now + LOOK_MS;
 }
 
-/* `*taken`: the decoder had begun with this picture before it ended. */
-static enum cf_err try_once(struct cf_decoder *decoder, struct cf_bytes file, struct cf_decoded *out,
-                            bool *taken, struct cf_detail *detail)
+/* Sleeps until `enough` pictures are done, something happened or it is time for a look. False when the
+ * picture being decoded took too long. */
+static bool sleep_until_done(struct cf_decoder *decoder, uint64_t enough)
 {
-    const struct cf_decode_order order = {.number = ++decoder->number, .bytes = file.len};
-    *taken = false;
+    uint64_t done = done_of(decoder);
+    uint64_t end = patience(decoder, done);
+    if (end == 0)
+        return false;
+    bool from_decoder;
+    struct cf_decode_word word;
+    atomic_store(&decoder->results->awaited, enough);
+    if (done_of(decoder) >= enough && atomic_exchange(&decoder->results->awaited, 0) == enough)
+        return true;
+    if (wait_word(decoder, end, &from_decoder) && from_decoder)
+        read_word(decoder, &word);
+    else
+        atomic_store(&decoder->results->awaited, 0);
+    return true;
+}
+
+/* One wake-up of the worker for several pictures, as long as the decoder has others left to go on with. */
+static uint64_t worth_waking_for(const struct cf_decoder *decoder)
+{
+    uint64_t half = decoder->settled + CF_DECODER_AHEAD / 2;
+    return half < decoder->ordered ? half : decoder->ordered;
+}
+
+/* CF_OK when the oldest is done or there is news. */
+static enum cf_err await_oldest(struct cf_decoder *decoder, struct cf_detail *detail)
+{
+    if (decoder->state == STATE_DEAD)
+        return fail_died(decoder, detail);
     enum cf_err err = make_ready(decoder, detail);
     if (err != CF_OK)
         return err;
-    decoder->shared->taken = 0;
-    memcpy(decoder->shared->file, file.data, file.len);
-    if (send(decoder->socket, &order, sizeof order, MSG_NOSIGNAL) != (ssize_t)sizeof order)
-        return fail_died(decoder, detail);
-    err = await_result(decoder, out, detail);
-    *taken = decoder->shared->taken == order.number;
+    if (!sleep_until_done(decoder, worth_waking_for(decoder)))
+        return fail_ended(decoder, CF_E_TIMEOUT, detail);
+    if (decoder->state == STATE_LOST)
+        return fail_lost(decoder, detail);
+    return decoder->state == STATE_READY && decoder->socket < 0 ? await_death(decoder, detail) : CF_OK;
+}
+
+enum cf_err cf_decoder_take(struct cf_decoder *decoder, struct cf_decoded *out, struct cf_detail *detail)
+{
+    CF_CHECK(decoder->settled < decoder->ordered);
+    enum cf_err err = decoder->state == STATE_LOST ? fail_lost(decoder, detail) : CF_OK;
+    while (err == CF_OK && done_of(decoder) <= decoder->settled)
+        err = await_oldest(decoder, detail);
+    if (err == CF_OK && done_of(decoder) > decoder->ordered)
+        err = fail_ended(decoder, CF_E_DECODER_DIED, detail);
+    else if (err == CF_OK)
+        err = take_result(decoder, out, detail);
+    if (err != CF_E_IO)
+        decoder->idle_deaths = 0;
+    settle(decoder);
     return err;
 }
 
-enum cf_err cf_decoder_decode(struct cf_decoder *decoder, struct cf_bytes file, struct cf_decoded *out,
-                              struct cf_detail *detail)
+/* ---- putting ---- */
+
+enum cf_err cf_decoder_put(struct cf_decoder *decoder, struct cf_bytes file, struct cf_detail *detail)
 {
-    if (decoder->state == STATE_LOST)
-        return fail_lost(decoder, detail);
     if (file.len == 0)
         return cf_fail(detail, CF_E_NOT_AN_IMAGE, "the picture is empty");
     if (file.len > decoder->file_bytes_max)
         return cf_fail(detail, CF_E_TOO_LARGE, "the picture has %zu bytes: at most %zu are allowed", file.len,
                        decoder->file_bytes_max);
-    bool taken;
-    struct cf_detail first = {{0}};
-    enum cf_err err = try_once(decoder, file, out, &taken, &first);
-    if (err == CF_E_DECODER_DIED && !taken)
-        err = try_once(decoder, file, out, &taken, detail);
-    else if (err != CF_OK)
-        cf_fail(detail, err, "%s", first.text);
-    if (err == CF_E_DECODER_DIED && !taken)
-        err = cf_fail(detail, CF_E_IO, "the decoder dies before it takes a picture");
-    if (file.len > GIVE_BACK_BYTES)
-        madvise(decoder->shared, decoder->shared_bytes, MADV_REMOVE);
-    return err;
+    bool is_large = file.len > CF_DECODE_SMALL_BYTES;
+    if (cf_decoder_in_hand(decoder) == CF_DECODER_AHEAD || (is_large && decoder->large))
+        return cf_fail(detail, CF_E_BUSY, "the decoder has no room for another picture now");
+    uint64_t number = ++decoder->ordered;
+    size_t slot = cf_decode_slot(number);
+    if (is_large)
+        decoder->large = number;
+    memcpy(is_large ? decoder->orders->large : decoder->orders->small[slot], file.data, file.len);
+    decoder->orders->bytes[slot] = file.len;
+    if (cf_decoder_in_hand(decoder) == 1) { /* its time begins now */
+        decoder->current = number;
+        decoder->current_since_ms = cf_clock_mono_ms();
+    }
+    atomic_store(&decoder->orders->ordered, number);
+    ask_keeper(decoder);
+    wake_decoder(decoder);
+    return CF_OK;
+}
+
+size_t cf_decoder_in_hand(const struct cf_decoder *decoder)
+{
+    return (size_t)(decoder->ordered - decoder->settled);
+}
+
+void cf_decoder_drop(struct cf_decoder *decoder)
+{
+    if (cf_decoder_in_hand(decoder) == 0)
+        return;
+    bool idle = done_of(decoder) == decoder->ordered;
+    decoder->settled = decoder->ordered;
+    decoder->large = 0;
+    if (!idle && decoder->state != STATE_LOST && await_death(decoder, NULL) == CF_OK)
+        restart_behind(decoder, decoder->settled);
+}
+
+enum cf_err cf_decoder_decode(struct cf_decoder *decoder, struct cf_bytes file, struct cf_decoded *out,
+                              struct cf_detail *detail)
+{
+    CF_CHECK(cf_decoder_in_hand(decoder) == 0);
+    enum cf_err err = cf_decoder_put(decoder, file, detail);
+    return err == CF_OK ? cf_decoder_take(decoder, out, detail) : err;
 }
 
 /* ---- new and free ---- */
@@ -334,7 +460,9 @@ static enum cf_err fork_keeper(struct cf_decoder *decoder, const struct cf_confi
         return cf_fail_errno(detail, "socketpair");
     const struct cf_keeper keeper = {.control = ends[1],
                                      .worker = getpid(),
-                                     .shared = decoder->shared,
+                                     .results = decoder->results,
+                                     .orders = decoder->orders,
+                                     .orders_bytes = decoder->orders_bytes,
                                      .limits = limits_of(config),
                                      .decode_ms = decoder->decode_ms,
                                      .work = work};
@@ -347,19 +475,23 @@ static enum cf_err fork_keeper(struct cf_decoder *decoder, const struct cf_confi
     return decoder->keeper > 0 ? CF_OK : cf_fail_errno(detail, "fork");
 }
 
+static void *map(size_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 /* Address space only: pages come when a picture needs them. */
 static enum cf_err map_shared(struct cf_decoder *decoder, struct cf_detail *detail)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = sizeof *decoder->shared + decoder->file_bytes_max;
-    bytes = (bytes + page - 1) / page * page;
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return cf_fail_errno(detail, "memory shared with the decoder");
-    decoder->shared = memory;
-    decoder->shared_bytes = bytes;
-    return CF_OK;
+    size_t bytes = sizeof *decoder->orders + decoder->file_bytes_max;
+    decoder->orders_bytes = (bytes + page - 1) / page * page;
+    decoder->results = map(sizeof *decoder->results);
+    decoder->orders = map(decoder->orders_bytes);
+    return decoder->results && decoder->orders ? CF_OK
+                                               : cf_fail_errno(detail, "memory shared with the decoder");
 }
 
 enum cf_err cf_decoder_new_with(const struct cf_config *config, cf_decode_work *work, struct cf_decoder **out,
@@ -427,8 +559,10 @@ void cf_decoder_free(struct cf_decoder *decoder)
     if (!decoder)
         return;
     end_keeper(decoder);
-    if (decoder->shared)
-        munmap(decoder->shared, decoder->shared_bytes);
+    if (decoder->results)
+        munmap(decoder->results, sizeof *decoder->results);
+    if (decoder->orders)
+        munmap(decoder->orders, decoder->orders_bytes);
     free(decoder);
 }
 

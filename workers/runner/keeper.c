@@ -1,7 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -12,7 +14,10 @@
 #include "workers/runner/decoder_work.h"
 #include "workers/runner/sandbox.h"
 
-enum { ALARM_SLACK_MS = 2000 }; /* the worker's own limit comes first, unless the worker is stopped */
+enum {
+    ALARM_SLACK_MS = 2000, /* the worker's own limit comes first, unless the worker is stopped */
+    KEEP_BYTES = 8 << 20,
+};
 
 /* ---- both children ---- */
 
@@ -86,32 +91,74 @@ static void set_alarm(uint64_t ms)
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static void serve(const struct cf_keeper *keeper, const struct cf_decode_order *order)
+static void serve(const struct cf_keeper *keeper, uint64_t number)
 {
-    struct cf_decode_result *result = &keeper->shared->result;
-    const struct cf_bytes file = {keeper->shared->file, order->bytes};
+    size_t slot = cf_decode_slot(number);
+    struct cf_decode_result *result = &keeper->results->slots[slot];
+    struct cf_bytes file = {keeper->orders->small[slot], keeper->orders->bytes[slot]};
     struct cf_detail detail = {{0}};
-    keeper->shared->taken = order->number;
+    if (file.len > CF_DECODE_SMALL_BYTES)
+        file.data = keeper->orders->large;
+    atomic_store(&keeper->results->taken, number);
     set_alarm(keeper->decode_ms + ALARM_SLACK_MS);
     result->err = keeper->work(file, &keeper->limits, &result->decoded, &detail);
     result->detail = detail;
+}
+
+/* Sleeps until something is ordered after all; false when the worker is gone. */
+static bool sleep_until_ordered(const struct cf_keeper *keeper, int fd, uint64_t number)
+{
+    struct cf_decode_word word;
     set_alarm(0);
+    atomic_store(&keeper->results->sleeping, 1);
+    if (atomic_load(&keeper->orders->ordered) >= number &&
+        atomic_exchange(&keeper->results->sleeping, 0) == 1)
+        return true;
+    return read_whole(fd, &word, sizeof word);
+}
+
+/* The worker sleeps until a certain picture is done. */
+static bool wake_worker(const struct cf_keeper *keeper, int fd, uint64_t done)
+{
+    const struct cf_decode_word word = {0};
+    uint64_t awaited = atomic_load(&keeper->results->awaited);
+    if (awaited == 0 || awaited > done || atomic_exchange(&keeper->results->awaited, 0) == 0)
+        return true;
+    return write_whole(fd, &word, sizeof word);
+}
+
+/* Freed memory stays for the next picture, as long as it is not much: no page is faulted in again. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, 2 * KEEP_BYTES);
+    mallopt(M_ARENA_MAX, 1);
 }
 
 static _Noreturn void decoder_run(const struct cf_keeper *keeper, int fd, pid_t parent)
 {
     become_child("cf-decoder", parent);
     keep_only(fd);
-    struct cf_decode_order order = {0};
-    order.filter_errno = cf_sandbox_enter(fd, keeper->limits.memory_bytes_max);
-    if (!write_whole(fd, &order, sizeof order))
+    keep_memory();
+    struct cf_decode_word word = {0};
+    if (mprotect(keeper->orders, keeper->orders_bytes, PROT_READ) != 0)
         _exit(1);
-    while (read_whole(fd, &order, sizeof order)) {
-        serve(keeper, &order);
-        if (!write_whole(fd, &order, sizeof order))
+    word.filter_errno = cf_sandbox_enter(fd, keeper->limits.memory_bytes_max);
+    if (!write_whole(fd, &word, sizeof word))
+        _exit(1);
+    uint64_t number = atomic_load(&keeper->results->done) + 1;
+    for (;;) {
+        if (atomic_load(&keeper->orders->ordered) < number) {
+            if (!sleep_until_ordered(keeper, fd, number))
+                _exit(0);
+            continue;
+        }
+        serve(keeper, number);
+        atomic_store(&keeper->results->done, number);
+        if (!wake_worker(keeper, fd, number))
             _exit(1);
+        number++;
     }
-    _exit(0);
 }
 
 /* ---- the keeper ---- */

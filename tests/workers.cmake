@@ -11,3 +11,8 @@ cf_test(descriptor_worker_role_test LABEL unit
 cf_test(indexer_role_test LABEL unit
   SOURCES unit/indexer_role_test.c ${CMAKE_SOURCE_DIR}/workers/indexer/role.c
   LINK cf_io cf_proto cf_descriptor cf_base)
+
+# Run by bench/worker.py; times nothing in ordinary runs.
+add_executable(worker_parts EXCLUDE_FROM_ALL bench/worker_parts.c)
+target_link_libraries(worker_parts PRIVATE cf_runner cf_store cf_descriptor cf_image cf_base cf_flags)
+set_target_properties(worker_parts PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

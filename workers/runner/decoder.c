@@ -570,3 +570,8 @@ const char *cf_decoder_note(const struct cf_decoder *decoder)
 {
     return decoder->note;
 }
+
+pid_t cf_decoder_pid(const struct cf_decoder *decoder)
+{
+    return decoder->pid;
+}

@@ -29,6 +29,9 @@ enum cf_err cf_decode_picture(struct cf_bytes file, const struct cf_image_limits
 enum cf_err cf_decoder_new_with(const struct cf_config *config, cf_decode_work *work,
                                 struct cf_decoder **decoder, struct cf_detail *detail) CF_MUST_CHECK;
 
+/* Of the decoder that is alive, or 0. For measurements. */
+pid_t cf_decoder_pid(const struct cf_decoder *decoder);
+
 enum {
     CF_DECODE_SMALL_BYTES = 256 << 10, /* a picture up to here lies in its slot, a longer one in `large` */
     CF_DECODE_PAGE = 4096

@@ -1,10 +1,11 @@
 /* Approximate nearest neighbours: an immutable index file, built once, mapped by any number of processes.
  *
- * Trees over vectors: partitions with contiguous leaves; a query asks for a recall, and the index's own
- * calibration (measured at build time on vectors of its own) says how many leaves that takes. Everything is
- * deterministic by seed, whatever the number of threads. An item is an id (1 to 255 bytes), an opaque tag of
- * fixed size for the caller, and dim finite floats. Euclidean distances. A stranger can use this without the
- * fleet.
+ * Trees over vectors: partitions with contiguous leaves, compact codes scanned with SIMD, survivors ranked on
+ * fuller precision and at last on the vectors themselves, so that the distances of an answer are exact. A
+ * query asks for a recall, and the index's own calibration (measured at build time on vectors of its own)
+ * says how much work that takes. Everything is deterministic by seed, whatever the number of threads and the
+ * SIMD level. An item is an id (1 to 255 bytes), an opaque tag of fixed size for the caller, and dim finite
+ * floats. Euclidean distances. A stranger can use this without the fleet.
  *
  * File: the memory image behind a checked header (magic, version, endianness, table of sections, checksums);
  * header and table are verified at open, the body by cf_ann_verify. Written to a temporary name, synced,
@@ -91,9 +92,10 @@ struct cf_ann_query {
     void *keep_arg;
 };
 
-/* The nearest items, by distance then by id, into hits[k]; `*count` of them. `*exact` tells whether all
- * leaves were looked at. CF_E_BAD_VECTOR, CF_E_BAD_K, CF_E_NO_MEMORY. Threads: any number, a searcher each.
- */
+/* The nearest items, by distance then by id, into hits[k]; `*count` of them. `*exact` tells whether every
+ * vector was measured, so that the answer is certain: because it was asked for, or because nothing less
+ * reaches the recall. CF_E_BAD_VECTOR, CF_E_BAD_K, CF_E_INVALID (recall), CF_E_NO_MEMORY. Threads: any
+ * number, a searcher each. */
 enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *searcher,
                           const struct cf_ann_query *query, struct cf_ann_hit *hits, size_t *count,
                           bool *exact, struct cf_detail *detail) CF_MUST_CHECK;

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "common/ann/calibrate.h"
-#include "common/ann/tree.h"
+#include "common/ann/encode.h"
+#include "common/ann/partition.h"
+#include "common/ann/project.h"
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/hash.h"
@@ -30,6 +32,10 @@ struct build {
     uint8_t *held;       /* by point */
     uint32_t *held_rows; /* by row of the file */
     uint32_t held_count;
+    float *mean;      /* [dim] */
+    int16_t *matrix;  /* [proj][width] */
+    float *projected; /* by point, [count][proj] */
+    float *norms;     /* by point */
     struct cf_ann_tree tree;
     struct cf_ann image; /* the file, mapped for writing */
     char temporary[PATH_MAX];
@@ -132,8 +138,53 @@ static enum cf_err hold_back(struct build *b)
 
 static struct cf_ann_points points_of(const struct build *b)
 {
-    return (struct cf_ann_points){(const float *)(const void *)b->vectors.data, b->held, b->count,
-                                  b->params->dim};
+    uint32_t dim = b->params->dim;
+
+    return (struct cf_ann_points){(const float *)(const void *)b->vectors.data, b->held, b->count, dim, dim};
+}
+
+/* The leading dimensions of the projection, by which leaves are made. */
+static struct cf_ann_points projected_points(const struct build *b)
+{
+    const struct cf_ann_header *h = &b->image.header;
+
+    return (struct cf_ann_points){b->projected, b->held, b->count, h->leaf_dims, h->proj};
+}
+
+static void project_chunk(void *arg, size_t chunk)
+{
+    struct build *b = arg;
+    struct cf_ann_points points = points_of(b);
+    struct cf_ann_projection projection = {b->mean, b->matrix, points.dim, b->image.header.proj};
+    const struct cf_ann_kernels *kernels = cf_ann_kernels();
+    size_t end = (chunk + 1) * POLL_EVERY < b->count ? (chunk + 1) * POLL_EVERY : b->count;
+    int16_t wide[CF_ANN_DIM_MAX];
+
+    for (size_t i = chunk * POLL_EVERY; i < end; i++)
+        b->norms[i] = cf_ann_project(&projection, kernels, points.vectors + i * points.dim, wide,
+                                     b->projected + i * projection.proj);
+}
+
+static enum cf_err project_all(struct build *b)
+{
+    struct cf_ann_points points = points_of(b);
+    uint32_t proj = cf_ann_proj_of(points.dim), width = (points.dim + 31) / 32 * 32;
+    enum cf_err err;
+
+    b->image.header.proj = proj;
+    b->image.header.leaf_dims = cf_ann_leaf_dims_of(proj);
+    b->mean = calloc(points.dim, sizeof *b->mean);
+    b->matrix = calloc((size_t)proj * width, sizeof *b->matrix);
+    b->projected = calloc((size_t)b->count * proj + 1, sizeof *b->projected);
+    b->norms = calloc((size_t)b->count + 1, sizeof *b->norms);
+    if (!b->mean || !b->matrix || !b->projected || !b->norms)
+        return CF_E_NO_MEMORY;
+    if (!b->held_count)
+        return CF_OK; /* so few that they are always scanned whole: all zero does */
+    err = cf_ann_project_train(&points, proj, b->params->seed, &b->crew, b->mean, b->matrix);
+    if (!err)
+        err = cf_ann_crew_run(&b->crew, ((size_t)b->count + POLL_EVERY - 1) / POLL_EVERY, project_chunk, b);
+    return err;
 }
 
 static enum cf_err create_image(struct build *b, const char *path, struct cf_detail *detail)
@@ -151,7 +202,10 @@ static enum cf_err create_image(struct build *b, const char *path, struct cf_det
     h->id_bytes = b->ids.len;
     h->slot_count = cf_ann_slot_count(b->count);
     h->attachment_bytes = b->params->attachment.len;
-    h->seed = b->params->seed;
+    h->header_bytes = sizeof *h;
+    h->block_count = 0;
+    for (uint32_t i = 0; i < b->tree.leaf_count; i++)
+        h->block_count += cf_ann_blocks_of(b->tree.first[i + 1] - b->tree.first[i]);
     h->section_count = CF_ANN_SECTION_COUNT;
     cf_ann_layout(h);
     b->fd = open(b->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -212,26 +266,56 @@ static enum cf_err fill_items(struct build *b, struct cf_detail *detail)
     return CF_OK;
 }
 
+/* Centroid, codes and short rows of one leaf. */
 static void fill_leaf(void *arg, size_t leaf)
 {
     struct build *b = arg;
-    struct cf_ann_points points = points_of(b);
-    float *centroids = writable(b, CF_ANN_CENTROIDS), *radii = writable(b, CF_ANN_RADII);
+    const struct cf_ann_header *h = &b->image.header;
+    struct cf_ann_points points = projected_points(b);
+    float *centroid = (float *)writable(b, CF_ANN_CENTROIDS) + leaf * h->leaf_dims;
+    struct cf_ann_block *block =
+        (struct cf_ann_block *)writable(b, CF_ANN_BLOCKS) + b->image.block_first[leaf];
+    uint8_t *fine = writable(b, CF_ANN_FINE);
+    uint32_t begin = b->tree.first[leaf], count = b->tree.first[leaf + 1] - begin, i;
 
-    cf_ann_tree_centroid(&b->tree, &points, (uint32_t)leaf, centroids + leaf * points.dim, radii + leaf);
+    cf_ann_tree_centroid(&b->tree, &points, (uint32_t)leaf, centroid);
+    for (i = 0; i < count; i++) {
+        uint32_t point = b->tree.order[begin + i];
+        const float *y = b->projected + (size_t)point * h->proj;
+        cf_ann_encode_fine(y, h->proj, b->norms[point], fine + (begin + i) * cf_ann_fine_bytes(h));
+        cf_ann_encode_lane(y, centroid, b->norms[point], &block[i / CF_ANN_LANE_COUNT],
+                           i % CF_ANN_LANE_COUNT);
+    }
+    for (; i % CF_ANN_LANE_COUNT; i++)
+        cf_ann_encode_empty(&block[i / CF_ANN_LANE_COUNT], i % CF_ANN_LANE_COUNT);
+}
+
+static void fill_tables(struct build *b)
+{
+    const struct cf_ann_header *h = &b->image.header;
+    uint32_t *first = writable(b, CF_ANN_LEAF_FIRST), *blocks = writable(b, CF_ANN_BLOCK_FIRST);
+
+    memcpy(first, b->tree.first, ((size_t)h->leaf_count + 1) * sizeof *first);
+    for (uint64_t i = 0; i < h->leaf_count; i++)
+        blocks[i + 1] = blocks[i] + (uint32_t)cf_ann_blocks_of(first[i + 1] - first[i]);
+    memcpy(writable(b, CF_ANN_MEAN), b->mean, h->dim * sizeof *b->mean);
+    memcpy(writable(b, CF_ANN_MATRIX), b->matrix, b->image.header.sections[CF_ANN_MATRIX].bytes);
 }
 
 static enum cf_err fill_image(struct build *b, struct cf_detail *detail)
 {
+    struct cf_ann_header *h = &b->image.header;
     enum cf_err err = fill_items(b, detail);
 
     if (err)
         return err;
-    memcpy(writable(b, CF_ANN_LEAF_FIRST), b->tree.first,
-           ((size_t)b->tree.leaf_count + 1) * sizeof(uint32_t));
+    fill_tables(b);
     err = cf_ann_crew_run(&b->crew, b->tree.leaf_count, fill_leaf, b);
     if (err)
         return err;
+    h->centroid_step =
+        cf_ann_centroids_pack(b->image.centroids, (uint32_t)h->leaf_count, h->leaf_dims,
+                              writable(b, CF_ANN_CENTROID_BLOCKS), writable(b, CF_ANN_CENTROID_NORMS));
     cf_buf_fini(&b->vectors); /* the rows of the image are the same, and half of the memory */
     return cf_ann_calibrate(&b->image, b->held_rows, b->held_count, &b->crew,
                             writable(b, CF_ANN_CALIBRATION));
@@ -258,12 +342,16 @@ static enum cf_err build_all(struct build *b, const char *path, const struct cf_
 
     if (err)
         return err;
+    b->image.header.seed = b->params->seed;
     scale_vectors(b);
     err = hold_back(b);
     if (err)
         return err;
-    struct cf_ann_points points = points_of(b);
-    err = cf_ann_tree_grow(&b->tree, &points, b->params->seed, &b->crew);
+    err = project_all(b);
+    if (err)
+        return err;
+    struct cf_ann_points points = projected_points(b);
+    err = cf_ann_partition(&b->tree, &points, b->params->seed, &b->crew);
     if (!err)
         err = create_image(b, path, detail);
     if (!err)
@@ -282,6 +370,10 @@ static void build_fini(struct build *b)
         unlink(b->temporary); /* gone already when it was renamed */
     }
     cf_ann_tree_fini(&b->tree);
+    free(b->mean);
+    free(b->matrix);
+    free(b->projected);
+    free(b->norms);
     free(b->held);
     free(b->held_rows);
     cf_buf_fini(&b->vectors);

@@ -7,12 +7,23 @@ static uint64_t section_bytes(const struct cf_ann_header *h, enum cf_ann_section
     switch (section) {
     case CF_ANN_ROWS:
         return h->count * h->dim * sizeof(float);
+    case CF_ANN_FINE:
+        return h->count * cf_ann_fine_bytes(h);
+    case CF_ANN_BLOCKS:
+        return h->block_count * sizeof(struct cf_ann_block);
     case CF_ANN_LEAF_FIRST:
+    case CF_ANN_BLOCK_FIRST:
         return (h->leaf_count + 1) * sizeof(uint32_t);
     case CF_ANN_CENTROIDS:
-        return h->leaf_count * h->dim * sizeof(float);
-    case CF_ANN_RADII:
-        return h->leaf_count * sizeof(float);
+        return h->leaf_count * h->leaf_dims * sizeof(float);
+    case CF_ANN_CENTROID_NORMS:
+        return cf_ann_blocks_of(h->leaf_count) * CF_ANN_LANE_COUNT * sizeof(float);
+    case CF_ANN_CENTROID_BLOCKS:
+        return cf_ann_blocks_of(h->leaf_count) * CF_ANN_LANE_COUNT * h->leaf_dims;
+    case CF_ANN_MEAN:
+        return h->dim * sizeof(float);
+    case CF_ANN_MATRIX:
+        return (uint64_t)h->proj * cf_ann_matrix_width(h) * sizeof(int16_t);
     case CF_ANN_CALIBRATION:
         return sizeof(struct cf_ann_calibration);
     case CF_ANN_TAGS:
@@ -44,18 +55,28 @@ void cf_ann_layout(struct cf_ann_header *header)
     header->file_bytes = at;
 }
 
+static const void *start(const struct cf_ann *ann, enum cf_ann_section section)
+{
+    return cf_ann_section(ann, section).data;
+}
+
 void cf_ann_image_bind(struct cf_ann *ann)
 {
-    ann->rows = (const float *)(const void *)cf_ann_section(ann, CF_ANN_ROWS).data;
-    ann->leaf_first = (const uint32_t *)(const void *)cf_ann_section(ann, CF_ANN_LEAF_FIRST).data;
-    ann->centroids = (const float *)(const void *)cf_ann_section(ann, CF_ANN_CENTROIDS).data;
-    ann->radii = (const float *)(const void *)cf_ann_section(ann, CF_ANN_RADII).data;
-    ann->calibration =
-        (const struct cf_ann_calibration *)(const void *)cf_ann_section(ann, CF_ANN_CALIBRATION).data;
-    ann->tags = cf_ann_section(ann, CF_ANN_TAGS).data;
-    ann->id_offsets = (const uint64_t *)(const void *)cf_ann_section(ann, CF_ANN_ID_OFFSETS).data;
-    ann->id_bytes = cf_ann_section(ann, CF_ANN_ID_BYTES).data;
-    ann->slots = (const uint32_t *)(const void *)cf_ann_section(ann, CF_ANN_ID_SLOTS).data;
+    ann->rows = start(ann, CF_ANN_ROWS);
+    ann->fine = start(ann, CF_ANN_FINE);
+    ann->blocks = start(ann, CF_ANN_BLOCKS);
+    ann->leaf_first = start(ann, CF_ANN_LEAF_FIRST);
+    ann->block_first = start(ann, CF_ANN_BLOCK_FIRST);
+    ann->centroids = start(ann, CF_ANN_CENTROIDS);
+    ann->centroid_norms = start(ann, CF_ANN_CENTROID_NORMS);
+    ann->centroid_blocks = start(ann, CF_ANN_CENTROID_BLOCKS);
+    ann->mean = start(ann, CF_ANN_MEAN);
+    ann->matrix = start(ann, CF_ANN_MATRIX);
+    ann->calibration = start(ann, CF_ANN_CALIBRATION);
+    ann->tags = start(ann, CF_ANN_TAGS);
+    ann->id_offsets = start(ann, CF_ANN_ID_OFFSETS);
+    ann->id_bytes = start(ann, CF_ANN_ID_BYTES);
+    ann->slots = start(ann, CF_ANN_ID_SLOTS);
 }
 
 uint64_t cf_ann_header_checksum(const struct cf_ann_header *header)

@@ -21,7 +21,9 @@ static bool counts_fit(const struct cf_ann_header *h)
            (h->count == 0 || h->leaf_count > 0) && h->id_bytes <= h->count * CF_ANN_ID_BYTES_MAX &&
            h->slot_count == cf_ann_slot_count(h->count) &&
            h->attachment_bytes <= CF_ANN_ATTACHMENT_BYTES_MAX && h->section_count == CF_ANN_SECTION_COUNT &&
-           h->scale_exponent >= -160 && h->scale_exponent <= 160;
+           h->scale_exponent >= -160 && h->scale_exponent <= 160 && h->proj == cf_ann_proj_of(h->dim) &&
+           h->leaf_dims == cf_ann_leaf_dims_of(h->proj) && h->block_count <= h->count &&
+           h->header_bytes == sizeof *h;
 }
 
 /* Offsets follow from the counts, so a table that says anything else is damaged. */
@@ -58,10 +60,15 @@ static bool leaves_fit(const struct cf_ann *ann)
 {
     uint64_t count = ann->header.leaf_count;
 
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++) {
         if (ann->leaf_first[i] > ann->leaf_first[i + 1])
             return false;
-    return ann->leaf_first[0] == 0 && ann->leaf_first[count] == ann->header.count;
+        uint64_t blocks = cf_ann_blocks_of(ann->leaf_first[i + 1] - ann->leaf_first[i]);
+        if (ann->block_first[i] + blocks != ann->block_first[i + 1])
+            return false;
+    }
+    return ann->leaf_first[0] == 0 && ann->leaf_first[count] == ann->header.count &&
+           ann->block_first[0] == 0 && ann->block_first[count] == ann->header.block_count;
 }
 
 static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *header,
@@ -175,7 +182,7 @@ enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail)
     if (err)
         return err;
     if (!floats_finite(ann->rows, h->count * h->dim) ||
-        !floats_finite(ann->centroids, h->leaf_count * h->dim) || !floats_finite(ann->radii, h->leaf_count))
+        !floats_finite(ann->centroids, h->leaf_count * h->leaf_dims))
         return damaged(ann->name, "a vector holds a value that is not a finite number", detail);
     if (ann->id_offsets[0] != 0 || ann->id_offsets[h->count] != h->id_bytes)
         return damaged(ann->name, "its ids do not add up", detail);

@@ -3,27 +3,21 @@
 #include <stdlib.h>
 
 #include "common/ann/calibrate.h"
-#include "common/ann/heap.h"
-#include "common/ann/leaves.h"
+#include "common/ann/scan.h"
 
 /* Above this (in the scale of the rows) squares might not fit a float; the whole index is then scanned in
  * doubles. */
 #define QUERY_MAX 0x1p50f
 
 struct cf_ann_searcher {
-    float *query;
-    struct cf_ann_leaf *leaves;
-    struct cf_ann_candidate *entries;
-    size_t query_room, leaves_room, entries_room;
+    struct cf_ann_scratch scratch;
 };
 
 struct pass {
     const struct cf_ann *ann;
     const struct cf_ann_query *query;
     const float *scaled;
-    cf_ann_distance_fn *distance;
     struct cf_ann_heap heap;
-    uint64_t rejected; /* candidates that `keep` did not want */
 };
 
 struct cf_ann_searcher *cf_ann_searcher_new(void)
@@ -33,36 +27,19 @@ struct cf_ann_searcher *cf_ann_searcher_new(void)
 
 void cf_ann_searcher_free(struct cf_ann_searcher *searcher)
 {
-    if (!searcher)
-        return;
-    free(searcher->query);
-    free(searcher->leaves);
-    free(searcher->entries);
+    if (searcher)
+        cf_ann_scratch_fini(&searcher->scratch);
     free(searcher);
 }
 
-static bool reserve(void **memory, size_t *room, size_t count, size_t size)
+static enum cf_err prepare(const struct cf_ann *ann, struct cf_ann_scratch *s, size_t k)
 {
-    if (count <= *room)
-        return true;
-    void *larger = realloc(*memory, count * size);
-    if (!larger)
-        return false;
-    *memory = larger;
-    *room = count;
-    return true;
-}
+    void *query = s->query, *best = s->best;
+    bool ok = cf_ann_reserve(&query, &s->query_room, ann->header.dim, sizeof *s->query);
 
-static enum cf_err prepare(const struct cf_ann *ann, struct cf_ann_searcher *s, size_t k)
-{
-    void *query = s->query, *leaves = s->leaves, *entries = s->entries;
-    bool ok = reserve(&query, &s->query_room, ann->header.dim, sizeof *s->query);
-
-    ok = reserve(&leaves, &s->leaves_room, ann->header.leaf_count, sizeof *s->leaves) && ok;
-    ok = reserve(&entries, &s->entries_room, k, sizeof *s->entries) && ok;
+    ok = cf_ann_reserve(&best, &s->best_room, k, sizeof *s->best) && ok;
     s->query = query;
-    s->leaves = leaves;
-    s->entries = entries;
+    s->best = best;
     return ok ? CF_OK : CF_E_NO_MEMORY;
 }
 
@@ -82,10 +59,11 @@ static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_que
 /* Into the scale of the rows; false when it is too far out for single precision. */
 static bool scale_query(const struct cf_ann *ann, const float *vector, float *scaled)
 {
+    int exponent = ann->header.scale_exponent;
     float largest = 0;
 
     for (uint32_t i = 0; i < ann->header.dim; i++) {
-        scaled[i] = ldexpf(vector[i], -ann->header.scale_exponent);
+        scaled[i] = exponent ? ldexpf(vector[i], -exponent) : vector[i];
         largest = fmaxf(largest, fabsf(scaled[i]));
     }
     return largest <= QUERY_MAX;
@@ -97,59 +75,20 @@ static void offer(struct pass *pass, float key, uint32_t row)
 
     if (!(key >= 0) || !cf_ann_heap_wants(&pass->heap, candidate))
         return;
-    if (pass->query->keep && !pass->query->keep(pass->query->keep_arg, row)) {
-        pass->rejected++;
-        return;
-    }
-    cf_ann_heap_push(&pass->heap, candidate);
+    if (!pass->query->keep || pass->query->keep(pass->query->keep_arg, row))
+        cf_ann_heap_push(&pass->heap, candidate);
 }
 
-/* No row of the leaf can be nearer than the k-th best: by the triangle inequality, with room for rounding. */
-static bool out_of_reach(const struct pass *pass, struct cf_ann_leaf leaf)
-{
-    float to_centroid, radius = pass->ann->radii[leaf.leaf];
-
-    if (!cf_ann_heap_full(&pass->heap))
-        return false;
-    to_centroid = sqrtf(leaf.key);
-    float slack = (float)(pass->ann->header.dim + 8) * 0x1p-22f * (to_centroid + radius) + 1e-18f;
-    return to_centroid - radius - slack > sqrtf(pass->heap.entries[0].key);
-}
-
-static void scan_leaf(struct pass *pass, uint32_t leaf)
+/* Every row, in the order of the file. */
+static void scan_rows(struct pass *pass)
 {
     const struct cf_ann *ann = pass->ann;
+    cf_ann_distance_fn *distance = cf_ann_distance_kernel();
     uint32_t dim = ann->header.dim;
 
-    for (uint32_t row = ann->leaf_first[leaf]; row < ann->leaf_first[leaf + 1]; row++)
-        offer(pass, pass->distance(pass->scaled, ann->rows + (size_t)row * dim, dim), row);
-}
-
-/* Enough leaves for the recall at this k: what `keep` turned away counts as if it had been asked for too, so
- * that a filter widens the search by as much as it thins out the neighbourhood. */
-static bool enough(const struct pass *pass, float reach, uint64_t visited)
-{
-    if (!cf_ann_heap_full(&pass->heap) || pass->query->exact)
-        return false;
-    return visited >=
-           cf_ann_leaves_wanted(pass->ann, reach, pass->heap.k + pass->rejected, pass->query->recall);
-}
-
-static bool scan_by_leaves(struct pass *pass, struct cf_ann_leaf *entries)
-{
-    struct cf_ann_leaves leaves = {.entries = entries};
-    uint64_t visited = 0;
-    float reach = 0;
-
-    cf_ann_leaves_rank(&leaves, pass->ann, pass->scaled, pass->distance);
-    if (leaves.count)
-        reach = sqrtf(entries[0].key);
-    for (; leaves.count && !enough(pass, reach, visited); visited++) {
-        struct cf_ann_leaf leaf = cf_ann_leaves_pop(&leaves);
-        if (!out_of_reach(pass, leaf))
-            scan_leaf(pass, leaf.leaf);
-    }
-    return leaves.count == 0;
+    pass->heap.count = 0;
+    for (uint32_t row = 0; row < ann->header.count; row++)
+        offer(pass, distance(pass->scaled, ann->rows + (size_t)row * dim, dim), row);
 }
 
 /* Every row, in doubles; keys are distances here, not squares. */
@@ -167,6 +106,56 @@ static void scan_wide(struct pass *pass)
             sum += d * d;
         }
         offer(pass, (float)fmin(sqrt(sum), (double)FLT_MAX), row);
+    }
+}
+
+/* The plan for as many results as would be needed without the filter, to find k with it. */
+static struct cf_ann_plan widen(const struct pass *pass, const struct cf_ann_target *target,
+                                struct cf_ann_plan plan)
+{
+    uint64_t all = pass->ann->header.leaf_count, k = pass->heap.k, asked = target->kept + target->rejected;
+    struct cf_ann_plan next = {(uint32_t)all, plan.effort};
+
+    if (target->kept >= k) {
+        next = cf_ann_plan(pass->ann, target->reach, (k * asked + target->kept - 1) / target->kept,
+                           pass->query->recall);
+        if (next.leaves ==
+            0) /* too rare for codes to be tried on: all leaves, and all that is kept of them */
+            next = (struct cf_ann_plan){(uint32_t)all, CF_ANN_EFFORT_COUNT - 1};
+    }
+    if (next.leaves > plan.leaves && next.leaves < 2 * (uint64_t)plan.leaves)
+        next.leaves = 2 * (uint64_t)plan.leaves < all ? 2 * plan.leaves : (uint32_t)all;
+    next.effort = next.effort > plan.effort ? next.effort : plan.effort;
+    return next;
+}
+
+/* By the calibration; `*exact` when that took everything. */
+static enum cf_err scan_planned(struct pass *pass, struct cf_ann_scratch *scratch, bool *exact)
+{
+    struct cf_ann_plan plan = cf_ann_plan(pass->ann, -1, pass->heap.k, pass->query->recall);
+    struct cf_ann_target target;
+    enum cf_err err;
+
+    *exact = pass->query->exact || plan.leaves == 0;
+    if (!*exact) {
+        err = cf_ann_target_init(&target, pass->ann, scratch, pass->scaled);
+        if (err)
+            return err;
+        plan = cf_ann_plan(pass->ann, target.reach, pass->heap.k, pass->query->recall);
+        *exact = plan.leaves == 0;
+    }
+    if (*exact) {
+        scan_rows(pass);
+        return CF_OK;
+    }
+    target.keep = pass->query->keep;
+    target.keep_arg = pass->query->keep_arg;
+    for (;;) {
+        err = cf_ann_scan(&target, plan, &pass->heap);
+        struct cf_ann_plan next = widen(pass, &target, plan);
+        if (err || next.leaves <= plan.leaves)
+            return err;
+        plan = next;
     }
 }
 
@@ -208,20 +197,16 @@ enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *sear
 
     if (err)
         return err;
-    if (prepare(ann, searcher, k))
-        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a search of %zu results", k);
     if (k == 0)
         goto out;
-    struct pass pass = {.ann = ann,
-                        .query = query,
-                        .scaled = searcher->query,
-                        .distance = cf_ann_distance_kernel(),
-                        .heap = {ann, searcher->entries, k, 0}};
-    bool wide = !scale_query(ann, query->vector, searcher->query);
+    if (prepare(ann, &searcher->scratch, k))
+        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a search of %zu results", k);
+    struct pass pass = {ann, query, searcher->scratch.query, {ann, searcher->scratch.best, k, 0}};
+    bool wide = !scale_query(ann, query->vector, searcher->scratch.query);
     if (wide)
         scan_wide(&pass);
-    else
-        all = scan_by_leaves(&pass, searcher->leaves);
+    else if (scan_planned(&pass, &searcher->scratch, &all))
+        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a search of %zu results", k);
     k = collect(&pass, wide, hits);
 out:
     *count = k;

@@ -1,6 +1,5 @@
 #include "common/ann/tree.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +17,7 @@ struct growth {
     const struct cf_ann_points *points;
     cf_ann_distance_fn *distance;
     uint64_t seed;
+    uint32_t leaf_max;
     uint32_t *order;
     float *keys;       /* by point: nearer to the first centre when negative */
     uint32_t *pair_of; /* by place in order */
@@ -28,7 +28,7 @@ struct growth {
 
 static const float *vector_of(const struct growth *g, uint32_t point)
 {
-    return g->points->vectors + (size_t)point * g->points->dim;
+    return g->points->vectors + (size_t)point * g->points->stride;
 }
 
 /* Up to SAMPLE points of the node, evenly spread; held ones only when there is nothing else. */
@@ -159,7 +159,7 @@ static void plan_level(struct growth *g)
     g->pair_count = 0;
     for (uint32_t i = 0; i < g->node_count; i++) {
         struct node *node = &g->nodes[i];
-        node->pair = node->end - node->begin > CF_ANN_LEAF_MAX ? g->pair_count++ : NOT_SPLIT;
+        node->pair = node->end - node->begin > g->leaf_max ? g->pair_count++ : NOT_SPLIT;
         for (uint32_t at = node->begin; at < node->end; at++)
             g->pair_of[at] = node->pair;
     }
@@ -224,12 +224,13 @@ static enum cf_err keep_leaves(struct cf_ann_tree *tree, const struct growth *g)
     return CF_OK;
 }
 
-enum cf_err cf_ann_tree_grow(struct cf_ann_tree *tree, const struct cf_ann_points *points, uint64_t seed,
-                             const struct cf_ann_crew *crew)
+enum cf_err cf_ann_tree_grow(struct cf_ann_tree *tree, const struct cf_ann_points *points, uint32_t leaf_max,
+                             uint64_t seed, const struct cf_ann_crew *crew)
 {
-    /* Nodes are cut in half above CF_ANN_LEAF_MAX, so none gets smaller than half of that. */
-    size_t count = points->count, nodes_max = count / (CF_ANN_LEAF_MAX / 2) + 2;
-    struct growth g = {.points = points, .distance = cf_ann_distance_kernel(), .seed = seed};
+    /* Nodes are cut in half above leaf_max, so none gets smaller than half of that. */
+    size_t count = points->count, nodes_max = 2 * count / leaf_max + 2;
+    struct growth g = {
+        .points = points, .distance = cf_ann_distance_kernel(), .seed = seed, .leaf_max = leaf_max};
     enum cf_err err = CF_E_NO_MEMORY;
 
     *tree = (struct cf_ann_tree){.order = calloc(count + 1, sizeof *tree->order)};
@@ -270,7 +271,7 @@ static uint32_t add_points(const struct cf_ann_tree *tree, const struct cf_ann_p
 
     for (uint32_t at = tree->first[leaf]; at < tree->first[leaf + 1]; at++) {
         uint32_t point = tree->order[at];
-        const float *x = points->vectors + (size_t)point * points->dim;
+        const float *x = points->vectors + (size_t)point * points->stride;
         if (points->held[point] > held)
             continue;
         count++;
@@ -281,20 +282,13 @@ static uint32_t add_points(const struct cf_ann_tree *tree, const struct cf_ann_p
 }
 
 void cf_ann_tree_centroid(const struct cf_ann_tree *tree, const struct cf_ann_points *points, uint32_t leaf,
-                          float *centroid, float *radius)
+                          float *centroid)
 {
-    cf_ann_distance_fn *distance = cf_ann_distance_kernel();
     uint32_t count = add_points(tree, points, leaf, 0, 0, NULL);
     int held = count == 0;
-    float widest = 0;
 
     if (held)
         count = add_points(tree, points, leaf, 1, 0, NULL);
     memset(centroid, 0, points->dim * sizeof *centroid);
     add_points(tree, points, leaf, held, 1.0f / (float)count, centroid);
-    for (uint32_t at = tree->first[leaf]; at < tree->first[leaf + 1]; at++) {
-        float key = distance(points->vectors + (size_t)tree->order[at] * points->dim, centroid, points->dim);
-        widest = key > widest ? key : widest;
-    }
-    *radius = sqrtf(widest);
 }

@@ -121,7 +121,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(gray16), cmocka_unit_test(gist)};
 
     if (!find_folder()) {
-        puts("skipped: no covers in ../shared/data/covers or $COVERFLEET_SHARED/data/covers");
+        puts("skipped: no covers in ../shared/data/covers or "
+             "$COVERFLEET_SHARED/data/covers");
         return 77;
     }
     return cmocka_run_group_tests(tests, load, teardown);

@@ -74,27 +74,28 @@ static void flip_every_byte(struct ann_set *set, size_t step)
     snprintf(path, sizeof path, "%s", ann_path("flipped"));
     cf_ann_free(ann_build_open(path, set, 1, 3));
     struct cf_buf content = slurp(path);
+    const uint8_t masks[] = {0x01, 0x80, 0xff};
     size_t refused = 0;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
 
+    assert_true(fd >= 0);
     for (size_t at = 0; at < content.len; at += step) {
-        const uint8_t masks[] = {0x01, 0x80, 0xff};
-        for (size_t m = 0; m<3; m += step> 1 ? 2 : 1) {
-            struct cf_ann *ann = NULL;
-            content.data[at] ^= masks[m];
-            spill(path, content.data, content.len);
-            content.data[at] ^= masks[m];
-            enum cf_err err = cf_ann_open(path, &ann, NULL);
-            if (err) {
-                assert_true(err == CF_E_CORRUPT || err == CF_E_BAD_VERSION);
-                refused++;
-                continue;
-            }
+        uint8_t flipped = content.data[at] ^ masks[at % 3];
+        struct cf_ann *ann = NULL;
+        assert_int_equal(pwrite(fd, &flipped, 1, (off_t)at), 1);
+        enum cf_err err = cf_ann_open(path, &ann, NULL);
+        if (err) {
+            assert_true(err == CF_E_CORRUPT || err == CF_E_BAD_VERSION);
+            refused++;
+        } else {
             assert_int_equal(cf_ann_verify(ann, NULL), CF_E_CORRUPT);
             use(ann);
             cf_ann_free(ann);
         }
+        assert_int_equal(pwrite(fd, &content.data[at], 1, (off_t)at), 1);
     }
     assert_true(refused > 100 / step);
+    close(fd);
     cf_buf_fini(&content);
 }
 
@@ -104,7 +105,7 @@ static void flipped_bytes(void **state)
     struct ann_set small = ann_set_make(ANN_RANDOM, 5, 2, 3, 1, 1),
                    larger = ann_set_make(ANN_CLUSTERED, 1500, 3, 2, 1, 1);
     flip_every_byte(&small, 1);
-    flip_every_byte(&larger, 211);
+    flip_every_byte(&larger, 1499);
     ann_set_free(&small);
     ann_set_free(&larger);
 }
@@ -169,7 +170,7 @@ static void foreign_files(void **state)
 static void same_bytes(void **state)
 {
     (void)state;
-    struct ann_set set = ann_set_make(ANN_CLUSTERED, 3000, 20, 4, 1, 6);
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 1200, 20, 4, 1, 6);
     enum cf_simd machine = cf_cpu_simd();
     struct cf_buf first, other;
 
@@ -241,7 +242,7 @@ static void bad_input(void **state)
     set.vectors[50] = -INFINITY;
     refused(&set, CF_E_BAD_VECTOR, set.ids[8]);
     set.vectors[50] = saved;
-    snprintf(set.ids[70], sizeof set.ids[70], "%s", set.ids[3]);
+    memcpy(set.ids[70], set.ids[3], sizeof set.ids[3]);
     refused(&set, CF_E_INVALID, set.ids[3]);
     set.ids[70][0] = '\0';
     refused(&set, CF_E_INVALID, "id of 0 bytes");
@@ -303,7 +304,7 @@ static void cancelled(void **state)
     enum cf_err err = CF_E_SHUTTING_DOWN;
     int questions = 0;
 
-    for (; err == CF_E_SHUTTING_DOWN; questions += 7) {
+    for (; err == CF_E_SHUTTING_DOWN; questions += 23) {
         int left = questions;
         assert_int_equal(ann_folder_entries(), before);
         err = cf_ann_build(ann_path("cancelled"), &params, &source, cancel_at_zero, &left, NULL);

@@ -1,0 +1,113 @@
+/* The scalar level: the specification of the others; and the choice among them. */
+#include "common/ann/kernels.h"
+
+#include <math.h>
+
+#include "common/base/cpu.h"
+
+static int32_t dot_i16(const int16_t *a, const int16_t *b, size_t width)
+{
+    uint32_t sum = 0; /* a damaged file may overflow it, harmlessly */
+
+    for (size_t j = 0; j < width; j++)
+        sum += (uint32_t)(a[j] * b[j]);
+    return (int32_t)sum;
+}
+
+static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width, int32_t *out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = dot_i16(a, rows + i * width, width);
+}
+
+static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
+{
+    int32_t sum = 0;
+
+    for (size_t j = 0; j < width; j++)
+        sum += a[j] * row[j];
+    return sum;
+}
+
+static void dots_of_block(const int8_t *a, const uint8_t *block, size_t width, int32_t out[CF_ANN_LANE_COUNT])
+{
+    for (size_t e = 0; e < CF_ANN_LANE_COUNT; e++) {
+        out[e] = 0;
+        for (size_t j = 0; j < width; j++)
+            out[e] += a[j] * block[j / 4 * 64 + 4 * e + j % 4];
+    }
+}
+
+static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t block_count, size_t width,
+                        int32_t *out)
+{
+    for (size_t b = 0; b < block_count; b++)
+        dots_of_block(a, blocks + b * width * CF_ANN_LANE_COUNT, width, out + b * CF_ANN_LANE_COUNT);
+}
+
+static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
+                           const float *norms, size_t block_count, size_t width, uint32_t nearest[4])
+{
+    for (unsigned v = 0; v < 4; v++) {
+        float best = INFINITY;
+        nearest[v] = 0;
+        for (size_t b = 0; b < block_count; b++) {
+            int32_t dots[CF_ANN_LANE_COUNT];
+            dots_of_block(a[v], blocks + b * width * CF_ANN_LANE_COUNT, width, dots);
+            for (uint32_t e = 0; e < CF_ANN_LANE_COUNT; e++) {
+                float scaled = factor[v] * (float)dots[e], key = norms[b * CF_ANN_LANE_COUNT + e] - scaled;
+                if (key < best) {
+                    best = key;
+                    nearest[v] = (uint32_t)b * CF_ANN_LANE_COUNT + e;
+                }
+            }
+        }
+    }
+}
+
+static uint32_t scan_block(const struct cf_ann_block *block, const struct cf_ann_probe *probe, float base,
+                           float *keys)
+{
+    uint32_t mask = 0;
+
+    for (unsigned e = 0; e < CF_ANN_LANE_COUNT; e++) {
+        int32_t dot = 0;
+        for (unsigned j = 0; j < CF_ANN_CODE_DIMS; j++) {
+            uint8_t pair = block->codes[j / 8 * 64 + 4 * e + j % 4];
+            dot += probe->values[j] * (j & 4 ? pair >> 4 : pair & 15);
+        }
+        float worth = probe->step * (float)(2 * dot - 15 * probe->sum), part = block->scale[e] * worth;
+        keys[e] = (base + block->norm[e]) - part;
+        mask |= (uint32_t)(keys[e] < probe->limit) << e;
+    }
+    return mask;
+}
+
+static size_t count_below(const float *values, size_t count, float limit)
+{
+    size_t below = 0;
+
+    for (size_t i = 0; i < count; i++)
+        below += values[i] < limit;
+    return below;
+}
+
+static void add_scaled(float *out, const float *x, float a, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] += a * x[i];
+}
+
+const struct cf_ann_kernels cf_ann_kernels_scalar = {dots_i16,   dot_i16_i8,  dots_blocks, nearest_blocks,
+                                                     scan_block, count_below, add_scaled};
+
+const struct cf_ann_kernels *cf_ann_kernels(void)
+{
+#if defined(__x86_64__)
+    if (cf_cpu_simd() == CF_SIMD_AVX512 && __builtin_cpu_supports("avx512vnni"))
+        return &cf_ann_kernels_avx512;
+    if (cf_cpu_simd() >= CF_SIMD_AVX2)
+        return &cf_ann_kernels_avx2;
+#endif
+    return &cf_ann_kernels_scalar;
+}

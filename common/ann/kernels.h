@@ -1,0 +1,58 @@
+/* The inner loops on integers, once a SIMD level. All are exact, so every level gives the same numbers; what
+ * is done in floats afterwards is written so that it does too (a multiplication, then an addition; no
+ * fusing).
+ *
+ * Blocks: sixteen things side by side, so that a 32-bit lane of a 512-bit register is one of them. */
+#ifndef CF_ANN_KERNELS_H
+#define CF_ANN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CF_ANN_LANE_COUNT = 16, CF_ANN_CODE_DIMS = 64, CF_ANN_CODE_BYTES = 512 };
+
+/* Sixteen codes: nibbles n (levels 2n - 15) of CF_ANN_CODE_DIMS dimensions. Of lane e, byte 64 r + 4 e + i
+ * holds dimension 8 r + i in its low nibble and 8 r + 4 + i in its high one. */
+struct cf_ann_block {
+    uint8_t codes[CF_ANN_CODE_BYTES];
+    float norm[CF_ANN_LANE_COUNT]; /* infinite where there is no entry */
+    float scale[CF_ANN_LANE_COUNT];
+};
+
+/* What a block is measured against. */
+struct cf_ann_probe {
+    int8_t values[CF_ANN_CODE_DIMS];
+    int32_t sum; /* of values */
+    float step;  /* what one unit of values is worth */
+    float limit; /* keys below this are wanted */
+};
+
+struct cf_ann_kernels {
+    /* out[i] = sum over j of a[j] * rows[i * width + j]; width a multiple of 32; no sum may leave 32 bits. */
+    void (*dots_i16)(const int16_t *a, const int16_t *rows, size_t count, size_t width, int32_t *out);
+    /* The same for rows of signed bytes; width a multiple of 64. */
+    int32_t (*dot_i16_i8)(const int16_t *a, const int8_t *row, size_t width);
+    /* Blocks of bytes 0 to 127, four dimensions of sixteen things at a time (width / 4 times 64 bytes a
+     * block) against values -127 to 127: out[i] for 16 * block_count things. */
+    void (*dots_blocks)(const int8_t *a, const uint8_t *blocks, size_t block_count, size_t width,
+                        int32_t *out);
+    /* For four vectors at once: the index of the least norms[i] - factor[v] * dot (the first of equals). */
+    void (*nearest_blocks)(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
+                           const float *norms, size_t block_count, size_t width, uint32_t nearest[4]);
+    /* keys[e] = (base + norm) - scale * (step * dot); the mask of those below the limit. */
+    uint32_t (*scan_block)(const struct cf_ann_block *block, const struct cf_ann_probe *probe, float base,
+                           float *keys);
+    size_t (*count_below)(const float *values, size_t count, float limit);
+    /* out[i] += a * x[i] */
+    void (*add_scaled)(float *out, const float *x, float a, size_t count);
+};
+
+extern const struct cf_ann_kernels cf_ann_kernels_scalar;
+#if defined(__x86_64__)
+extern const struct cf_ann_kernels cf_ann_kernels_avx2, cf_ann_kernels_avx512;
+#endif
+
+/* Those of the level in force. */
+const struct cf_ann_kernels *cf_ann_kernels(void);
+
+#endif

@@ -1,0 +1,199 @@
+/* AVX2: halves of the blocks, and pairs of bytes by maddubs (0 to 127 times -127 to 127 twice fits 16 bits).
+ */
+#include "common/ann/kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define CF_TARGET __attribute__((target("avx2,popcnt")))
+
+CF_TARGET static inline __m256i load(const void *from)
+{
+    return _mm256_loadu_si256(from);
+}
+
+CF_TARGET static inline int32_t sum_lanes(__m256i v)
+{
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+CF_TARGET static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width,
+                               int32_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int16_t *row = rows + i * width;
+        __m256i sum = _mm256_setzero_si256(), more = _mm256_setzero_si256();
+        for (size_t j = 0; j < width; j += 32) {
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(a + j), load(row + j)));
+            more = _mm256_add_epi32(more, _mm256_madd_epi16(load(a + j + 16), load(row + j + 16)));
+        }
+        out[i] = sum_lanes(_mm256_add_epi32(sum, more));
+    }
+}
+
+CF_TARGET static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
+{
+    __m256i sum = _mm256_setzero_si256();
+
+    for (size_t j = 0; j < width; j += 16) {
+        __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(row + j)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(a + j), wide));
+    }
+    return sum_lanes(sum);
+}
+
+CF_TARGET static inline __m256i four_values(const int8_t *a)
+{
+    int32_t word;
+
+    memcpy(&word, a, sizeof word);
+    return _mm256_set1_epi32(word);
+}
+
+/* sum + the dot products of four bytes a lane */
+CF_TARGET static inline __m256i add_dots(__m256i sum, __m256i bytes, __m256i values)
+{
+    return _mm256_add_epi32(sum,
+                            _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, values), _mm256_set1_epi16(1)));
+}
+
+CF_TARGET static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t block_count, size_t width,
+                                  int32_t *out)
+{
+    for (size_t b = 0; b < block_count; b++) {
+        const uint8_t *block = blocks + b * width * CF_ANN_LANE_COUNT;
+        __m256i left = _mm256_setzero_si256(), right = _mm256_setzero_si256();
+        for (size_t j = 0; j < width; j += 4) {
+            __m256i values = four_values(a + j);
+            left = add_dots(left, load(block + 16 * j), values);
+            right = add_dots(right, load(block + 16 * j + 32), values);
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(out + b * CF_ANN_LANE_COUNT), left);
+        _mm256_storeu_si256((__m256i *)(void *)(out + b * CF_ANN_LANE_COUNT + 8), right);
+    }
+}
+
+struct best {
+    __m256 keys;
+    __m256i at;
+};
+
+CF_TARGET static inline void better(struct best *best, __m256i dots, float factor, const float *norms,
+                                    __m256i at)
+{
+    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dots));
+    __m256 key = _mm256_sub_ps(_mm256_loadu_ps(norms), scaled);
+    __m256 less = _mm256_cmp_ps(key, best->keys, _CMP_LT_OQ);
+
+    best->keys = _mm256_blendv_ps(best->keys, key, less);
+    best->at = _mm256_blendv_epi8(best->at, at, _mm256_castps_si256(less));
+}
+
+/* The least key, and of equals the lowest index. */
+CF_TARGET static uint32_t least_of(const struct best *best)
+{
+    float keys[8], least = INFINITY;
+    uint32_t at[8], found = 0;
+
+    _mm256_storeu_ps(keys, best->keys);
+    _mm256_storeu_si256((__m256i *)(void *)at, best->at);
+    for (unsigned i = 0; i < 8; i++)
+        if (keys[i] < least || (keys[i] == least && least < INFINITY && at[i] < found)) {
+            least = keys[i];
+            found = at[i];
+        }
+    return found;
+}
+
+CF_TARGET static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
+                                     const float *norms, size_t block_count, size_t width,
+                                     uint32_t nearest[4])
+{
+    struct best best[4];
+
+    for (unsigned v = 0; v < 4; v++)
+        best[v] = (struct best){_mm256_set1_ps(INFINITY), _mm256_setzero_si256()};
+    for (size_t half = 0; half < 2 * block_count; half++) {
+        const uint8_t *block = blocks + half / 2 * width * CF_ANN_LANE_COUNT + half % 2 * 32;
+        __m256i at =
+            _mm256_add_epi32(_mm256_set1_epi32((int)half * 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                          _mm256_setzero_si256()};
+        for (size_t j = 0; j < width; j += 4)
+            for (unsigned v = 0; v < 4; v++)
+                sum[v] = add_dots(sum[v], load(block + 16 * j), four_values(a[v] + j));
+        for (unsigned v = 0; v < 4; v++)
+            better(&best[v], sum[v], factor[v], norms + half * 8, at);
+    }
+    for (unsigned v = 0; v < 4; v++)
+        nearest[v] = least_of(&best[v]);
+}
+
+CF_TARGET static inline uint32_t finish_half(__m256i dot, const struct cf_ann_block *block,
+                                             const struct cf_ann_probe *probe, float base, unsigned first,
+                                             float *keys)
+{
+    dot = _mm256_sub_epi32(_mm256_slli_epi32(dot, 1), _mm256_set1_epi32(15 * probe->sum));
+    __m256 worth = _mm256_mul_ps(_mm256_set1_ps(probe->step), _mm256_cvtepi32_ps(dot));
+    __m256 key = _mm256_sub_ps(_mm256_add_ps(_mm256_set1_ps(base), _mm256_loadu_ps(block->norm + first)),
+                               _mm256_mul_ps(_mm256_loadu_ps(block->scale + first), worth));
+    _mm256_storeu_ps(keys + first, key);
+    int below = _mm256_movemask_ps(_mm256_cmp_ps(key, _mm256_set1_ps(probe->limit), _CMP_LT_OQ));
+    return (uint32_t)below << first;
+}
+
+CF_TARGET static uint32_t scan_block(const struct cf_ann_block *block, const struct cf_ann_probe *probe,
+                                     float base, float *keys)
+{
+    const __m256i low_bits = _mm256_set1_epi8(0x0f);
+    __m256i dot[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+
+    for (unsigned r = 0; r < CF_ANN_CODE_DIMS / 8; r++) {
+        __m256i first = four_values(probe->values + 8 * r), second = four_values(probe->values + 8 * r + 4);
+        for (unsigned half = 0; half < 2; half++) {
+            __m256i pairs = load(block->codes + 64 * r + 32 * half);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
+            /* Two sums of nibbles fit 16 bits together. */
+            __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(pairs, low_bits), first),
+                                            _mm256_maddubs_epi16(high, second));
+            dot[half] = _mm256_add_epi32(dot[half], _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
+        }
+    }
+    return finish_half(dot[0], block, probe, base, 0, keys) |
+           finish_half(dot[1], block, probe, base, 8, keys);
+}
+
+CF_TARGET static size_t count_below(const float *values, size_t count, float limit)
+{
+    __m256 bound = _mm256_set1_ps(limit);
+    size_t below = 0, i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(values + i), bound, _CMP_LT_OQ));
+        below += (unsigned)__builtin_popcount((unsigned)mask);
+    }
+    for (; i < count; i++)
+        below += values[i] < limit;
+    return below;
+}
+
+CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t count)
+{
+    __m256 factor = _mm256_set1_ps(a);
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(
+            out + i, _mm256_add_ps(_mm256_loadu_ps(out + i), _mm256_mul_ps(factor, _mm256_loadu_ps(x + i))));
+    for (; i < count; i++)
+        out[i] += a * x[i];
+}
+
+const struct cf_ann_kernels cf_ann_kernels_avx2 = {dots_i16,   dot_i16_i8,  dots_blocks, nearest_blocks,
+                                                   scan_block, count_below, add_scaled};
+#endif

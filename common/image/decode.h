@@ -33,18 +33,19 @@ enum cf_err cf_image_check_sides(uint64_t width, uint64_t height, const struct c
 
 /* CF_E_TOO_LARGE when decoding width x height would need more memory than is allowed. */
 enum cf_err cf_image_check_memory(uint32_t width, uint32_t height, uint64_t need,
-                                  const struct cf_image_limits *limits, struct cf_detail *detail) CF_MUST_CHECK;
+                                  const struct cf_image_limits *limits,
+                                  struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Pixels of that size, all CF_IMAGE_FILL; the caller frees. CF_E_NO_MEMORY. */
 enum cf_err cf_image_pixels_new(uint32_t width, uint32_t height, uint8_t **rgb,
                                 struct cf_detail *detail) CF_MUST_CHECK;
 
-/* By how much a scaled decode divides both sides: the largest of 1, 2, 4 and 8 that leaves each at least twice
- * CF_THUMB_SIDE, so that the resize after it still averages. */
+/* By how much a scaled decode divides both sides: the largest of 1, 2, 4 and 8 that leaves each at least
+ * twice CF_THUMB_SIDE, so that the resize after it still averages. */
 unsigned cf_image_reduction(uint32_t width, uint32_t height);
 
-/* Laid over white, in the 8-bit values as they are (the eye's scale, not light's): round(c * a + 255 * (1 - a))
- * with a = alpha / 255. `rgb` may be `rgba`. */
+/* Laid over white, in the 8-bit values as they are (the eye's scale, not light's): round(c * a + 255 * (1 -
+ * a)) with a = alpha / 255. `rgb` may be `rgba`. */
 void cf_image_over_white(const uint8_t *rgba, uint8_t *rgb, size_t count);
 
 /* The Exif orientation of a JPEG, 1 to 8 (CIPA DC-008, tag 0x0112 of IFD 0); 1 when there is none or it is

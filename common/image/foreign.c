@@ -70,7 +70,6 @@ const char *cf_image_foreign(struct cf_bytes file)
         {"MM\0*", 4, "TIFF"},
         {"II+\0", 4, "TIFF"},
         {"MM\0+", 4, "TIFF"},
-        {"\xFF\x0A", 2, "JPEG XL"},
         {"\0\0\0\x0CJXL \r\n\x87\n", 12, "JPEG XL"},
         {"\0\0\0\x0CjP  \r\n\x87\n", 12, "JPEG 2000"},
         {"\xFF\x4F\xFF\x51", 4, "JPEG 2000"},

@@ -316,11 +316,13 @@ static void on_worker(void *arg, struct cf_socket *socket, const struct cf_frame
 /* ---- life ---- */
 
 /* A picture must fit a lease with all that goes with it. */
-static uint64_t picture_bytes_max(const struct cf_config *config)
+static void limit_pictures(struct cf_core_config *core, const struct cf_config *config)
 {
     uint64_t message = (uint64_t)config->broker_message_bytes_max, image = (uint64_t)config->image_bytes_max;
     uint64_t room = message > 2 * ENVELOPE_BYTES ? message - ENVELOPE_BYTES : message / 2;
-    return image < room ? image : room;
+    core->image_bytes_max = image < room ? image : room;
+    core->image_limit =
+        cf_str(image < room ? "image.bytes_max" : "what broker.message_bytes_max leaves for a picture");
 }
 
 static enum cf_err new_core(struct cf_broker *broker, struct cf_now now, struct cf_detail *detail)
@@ -341,7 +343,7 @@ static enum cf_err new_core(struct cf_broker *broker, struct cf_now now, struct 
         .query_outstanding_max = (uint64_t)config->broker_query_outstanding_max,
         .query_waiting_max = (uint64_t)config->broker_query_waiting_max,
         .query_bytes_max = 4 * (uint64_t)config->broker_message_bytes_max,
-        .image_bytes_max = picture_bytes_max(config),
+        .quarantine_max = CF_CORE_QUARANTINE_MAX,
         .roots = broker->roots,
         .root_count = config->root_count,
         .version = cf_str(CF_VERSION),
@@ -349,6 +351,7 @@ static enum cf_err new_core(struct cf_broker *broker, struct cf_now now, struct 
     };
     for (size_t i = 0; i < config->root_count; i++)
         broker->roots[i] = cf_str(config->roots[i]);
+    limit_pictures(&core, config);
     cf_core_spaces(&core);
     if (cf_core_new(&core, &none, now, &broker->core))
         return cf_fail(detail, CF_E_NO_MEMORY, "memory is short");

@@ -7,9 +7,10 @@
 #include "common/base/file.h"
 #include "common/store/kv.h"
 
-enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, FAMILY_COUNT };
+enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, QUARANTINE, FAMILY_COUNT };
 
-static const char *const family_names[FAMILY_COUNT] = {"meta", "jobs", "payload", "albums", "dead"};
+static const char *const family_names[FAMILY_COUNT] = {"meta",   "jobs", "payload",
+                                                       "albums", "dead", "quarantine"};
 
 struct cf_journal {
     struct cf_kv *kv;
@@ -165,6 +166,24 @@ static void payload_delete(void *arg, uint64_t seq)
     cf_kv_delete(journal->kv, PAYLOAD, key_bytes(&key));
 }
 
+static enum cf_err quarantine_put(void *arg, struct cf_bytes sha256,
+                                  const struct cf_quarantine_record *record, struct cf_detail *detail)
+{
+    return put(arg, QUARANTINE, sha256, &cf_journal_quarantine_table, record, detail);
+}
+
+static enum cf_err quarantine_get(void *arg, struct cf_bytes sha256, struct cf_arena *arena,
+                                  struct cf_quarantine_record *record, struct cf_detail *detail)
+{
+    return get(arg, QUARANTINE, sha256, &cf_journal_quarantine_table, arena, record, detail);
+}
+
+static void quarantine_delete(void *arg, struct cf_bytes sha256)
+{
+    struct cf_journal *journal = arg;
+    cf_kv_delete(journal->kv, QUARANTINE, sha256);
+}
+
 static enum cf_err meta_put(void *arg, const struct cf_meta_record *meta, struct cf_detail *detail)
 {
     const struct cf_journal_meta record = {.format = CF_JOURNAL_FORMAT, .meta = *meta};
@@ -190,8 +209,9 @@ static enum cf_err meta_get(void *arg, struct cf_arena *arena, struct cf_meta_re
 
 struct walk {
     struct cf_journal *journal;
-    cf_each_album *each_album; /* one of the two */
+    cf_each_album *each_album; /* one of the three */
     cf_each_job *each_job;
+    cf_each_quarantine *each_quarantine;
     void *arg;
 };
 
@@ -199,16 +219,23 @@ static enum cf_err walk_one(struct walk *walk, struct cf_bytes key, struct cf_by
                             struct cf_detail *detail)
 {
     struct cf_journal *journal = walk->journal;
+    union {
+        struct cf_album_record album;
+        struct cf_job_record job;
+        struct cf_quarantine_record quarantine;
+    } record;
+    const struct cf_table *table = walk->each_album ? &cf_journal_album_table
+                                   : walk->each_job ? &cf_journal_job_table
+                                                    : &cf_journal_quarantine_table;
+    memset(&record, 0, sizeof record);
     cf_arena_reset(journal->arena);
-    if (walk->each_album) {
-        struct cf_album_record album = {0};
-        enum cf_err err = decode(journal, &cf_journal_album_table, value, journal->arena, &album, detail);
-        return err ? err
-                   : walk->each_album(walk->arg, (struct cf_str){(const char *)key.data, key.len}, &album);
-    }
-    struct cf_job_record job = {0};
-    enum cf_err err = decode(journal, &cf_journal_job_table, value, journal->arena, &job, detail);
-    return err ? err : walk->each_job(walk->arg, seq_of(key), &job);
+    enum cf_err err = decode(journal, table, value, journal->arena, &record, detail);
+    if (err)
+        return err;
+    if (walk->each_album)
+        return walk->each_album(walk->arg, (struct cf_str){(const char *)key.data, key.len}, &record.album);
+    return walk->each_job ? walk->each_job(walk->arg, seq_of(key), &record.job)
+                          : walk->each_quarantine(walk->arg, key, &record.quarantine);
 }
 
 static enum cf_err walk_family(struct walk *walk, enum family family, struct cf_bytes from,
@@ -246,6 +273,13 @@ static enum cf_err each_job(void *arg, bool dead, uint64_t after, cf_each_job *e
     return walk_family(&walk, dead ? DEAD : JOBS, key_bytes(&from), detail);
 }
 
+static enum cf_err each_quarantine(void *arg, cf_each_quarantine *each, void *each_arg,
+                                   struct cf_detail *detail)
+{
+    struct walk walk = {.journal = arg, .each_quarantine = each, .arg = each_arg};
+    return walk_family(&walk, QUARANTINE, (struct cf_bytes){0}, detail);
+}
+
 struct cf_store cf_journal_store(struct cf_journal *journal)
 {
     return (struct cf_store){
@@ -261,8 +295,12 @@ struct cf_store cf_journal_store(struct cf_journal *journal)
         .payload_delete = payload_delete,
         .meta_put = meta_put,
         .meta_get = meta_get,
+        .quarantine_put = quarantine_put,
+        .quarantine_get = quarantine_get,
+        .quarantine_delete = quarantine_delete,
         .each_album = each_album,
         .each_job = each_job,
+        .each_quarantine = each_quarantine,
     };
 }
 

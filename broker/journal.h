@@ -1,5 +1,6 @@
 /* The broker's journal: what the core keeps (core/store.h), in RocksDB, below HOME/data/journal. Families:
- * meta, jobs, payload (pictures), albums, dead (letters). Values are checked msgpack maps (proto/record.h).
+ * meta, jobs, payload (pictures), albums, dead (letters), quarantine (contents by hash). Values are checked
+ * msgpack maps (proto/record.h).
  *
  * The epoch of new versions is chosen when the journal is created, or when an older one was put back in its
  * place: it is greater than that of any journal that lay here before, which HOME/data/epoch remembers. One

@@ -100,6 +100,23 @@ static const struct cf_field job_fields[] = {
 TABLE(cf_journal_job_table, "job", J, job_fields);
 #undef J
 
+#define Q struct cf_quarantine_record
+static const struct cf_field quarantine_fields[] = {
+    {.key = "album",
+     .type = CF_FIELD_STR,
+     .flags = CF_FIELD_REQUIRED,
+     .offset = offsetof(Q, album),
+     .min = 1,
+     .max = CF_ALBUM_BYTES_MAX},
+    TEXT(Q, error),
+    TEXT(Q, detail),
+    UINT(Q, strikes),
+    UINT(Q, at_ms),
+    BOOL(Q, given_up),
+};
+TABLE(cf_journal_quarantine_table, "quarantine", Q, quarantine_fields);
+#undef Q
+
 static const struct cf_field watermark_fields[] = {
     TEXT(struct cf_watermark, shard),
     UINT(struct cf_watermark, log_seq),

@@ -12,8 +12,9 @@ struct cf_journal_meta {
     struct cf_meta_record meta;
 };
 
-extern const struct cf_table cf_journal_album_table; /* struct cf_album_record */
-extern const struct cf_table cf_journal_job_table;   /* struct cf_job_record */
-extern const struct cf_table cf_journal_meta_table;  /* struct cf_journal_meta */
+extern const struct cf_table cf_journal_album_table;      /* struct cf_album_record */
+extern const struct cf_table cf_journal_job_table;        /* struct cf_job_record */
+extern const struct cf_table cf_journal_quarantine_table; /* struct cf_quarantine_record */
+extern const struct cf_table cf_journal_meta_table;       /* struct cf_journal_meta */
 
 #endif

@@ -213,6 +213,7 @@ struct cf_index_status {
 };
 struct cf_status {
     uint64_t queued, delayed, leased, described, indexed, dead, removed; /* albums, disjoint */
+    uint64_t quarantined; /* pictures that are not leased any more */
     uint64_t oldest_ms; /* age of the oldest queued job */
     uint64_t queue_bytes, queue_jobs_max;
     bool paused;

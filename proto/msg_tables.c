@@ -227,6 +227,7 @@ static const struct cf_field status_fields[] = {
     UINT(struct cf_status, indexed, 0, 0, 0),
     UINT(struct cf_status, dead, 0, 0, 0),
     UINT(struct cf_status, removed, 0, 0, 0),
+    UINT(struct cf_status, quarantined, 0, 0, 0),
     UINT(struct cf_status, oldest_ms, 0, 0, 0),
     UINT(struct cf_status, queue_bytes, 0, 0, 0),
     UINT(struct cf_status, queue_jobs_max, 0, 0, 0),

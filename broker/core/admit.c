@@ -40,8 +40,9 @@ static enum cf_err check_bytes(const struct cf_core *core, const struct cf_push_
     if (item->bytes.len == 0)
         return cf_fail(detail, CF_E_NOT_AN_IMAGE, "the cover is empty: neither bytes nor a file");
     if (item->bytes.len > core->config.image_bytes_max)
-        return cf_fail(detail, CF_E_TOO_LARGE, "the cover has %zu bytes: at most %llu (image.bytes_max)",
-                       item->bytes.len, (unsigned long long)core->config.image_bytes_max);
+        return cf_fail(detail, CF_E_TOO_LARGE, "the cover has %zu bytes: at most %llu (%.*s)",
+                       item->bytes.len, (unsigned long long)core->config.image_bytes_max,
+                       CF_STR_ARG(core->config.image_limit));
     cf_sha256(item->bytes, sha256);
     if (item->sha256.len && memcmp(sha256, item->sha256.data, CF_SHA256_BYTES) != 0)
         return cf_fail(detail, CF_E_INVALID, "sha256 is not that of the bytes");

@@ -26,6 +26,7 @@ static void forget(struct cf_core *core)
 {
     jobs_clear(core);
     tails_clear(core);
+    contents_clear(core);
     memset(core->albums, 0, sizeof core->albums);
     core->loaded = false;
 }
@@ -127,6 +128,8 @@ static enum cf_err load_all(struct load *load, struct cf_out *out, struct cf_det
     if (meta.next_seq)
         seen_seq(core, meta.next_seq - 1);
     err = indexes_load(core, &meta);
+    if (!err)
+        err = contents_load(core, detail);
     if (!err)
         err = core->store.each_album(core->store.arg, load_album, load, detail);
     if (!err)

@@ -27,6 +27,8 @@ struct cf_core_config {
     uint64_t query_deadline_ms, query_outstanding_max, query_waiting_max;
     uint64_t query_bytes_max; /* of all queries that wait or may be sent again */
     uint64_t image_bytes_max;
+    struct cf_str image_limit;  /* what sets it, for people */
+    uint64_t quarantine_max;    /* contents to remember, the oldest are forgotten; 0: none */
     const struct cf_str *roots; /* borrowed for the core's life, like the others */
     size_t root_count;
     struct cf_str spaces[16]; /* an album is indexed when it is in an index of each */
@@ -38,7 +40,8 @@ struct cf_core_config {
 enum {
     CF_CORE_WORKERS_MAX = 1024,
     CF_CORE_SHARDS_MAX = 4096,
-    CF_CORE_SUSPECT_DEATHS = 3,          /* from here on a job is leased alone */
+    CF_CORE_SUSPECT_DEATHS = 3, /* from here on a job is leased alone */
+    CF_CORE_QUARANTINE_MAX = 100000,
     CF_CORE_LEASE_JOBS_MAX = 64,         /* a message */
     CF_CORE_LEASE_BYTES_MAX = 8 << 20,   /* of pictures in a message, a single one may be larger */
     CF_CORE_WORKER_BYTES_MAX = 64 << 20, /* of pictures in flight to one worker, likewise */

@@ -2,6 +2,7 @@
  * that are not in all of them yet. */
 #include "broker/core/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { INDEXES_MAX = 64, TAIL_FIRST_CAPACITY = 64 };
@@ -421,9 +422,39 @@ static bool has_indexer(const struct cf_core *core)
     return false;
 }
 
+/* A space of this build, or of an index that was published by another one. */
+static bool has_space(const struct cf_core *core, struct cf_str space)
+{
+    const struct index *index;
+    for (size_t i = 0; i < core->config.space_count; i++)
+        if (cf_str_equal(core->config.spaces[i], space))
+            return true;
+    DL_FOREACH(core->indexes, index)
+    if (cf_str_is(space, index->space))
+        return true;
+    return false;
+}
+
+static enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space,
+                                      struct cf_detail *detail)
+{
+    char names[160] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < core->config.space_count && len < sizeof names; i++)
+        len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", i ? ", " : "",
+                                CF_STR_ARG(core->config.spaces[i]));
+    return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": there are %s", CF_STR_ARG(space),
+                   names);
+}
+
 void on_index(struct cf_core *core, struct cf_bytes peer, const struct cf_msg *msg, struct cf_out *out)
 {
     struct cf_detail detail = {0};
+    if (msg->index.space.len && !has_space(core, msg->index.space)) {
+        enum cf_err err = fail_unknown_space(core, msg->index.space, &detail);
+        cf_out_error(out, CF_OUT_CLIENT, peer, msg->id, err, &detail);
+        return;
+    }
     if (msg->index.op == CF_INDEX_REBUILD) {
         if (!has_indexer(core)) {
             (void)cf_fail(&detail, CF_E_NO_WORKER, "no indexer is registered: is one running?");

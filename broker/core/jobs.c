@@ -161,6 +161,18 @@ void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uin
     attach(core, job, CF_STATE_LEASED, now_ms + core->config.lease_ms);
 }
 
+void job_suspect(struct cf_core *core, struct job *job)
+{
+    bool queued = job->node.at && job->state == CF_STATE_QUEUED;
+    if (job->deaths >= CF_CORE_SUSPECT_DEATHS)
+        return;
+    if (queued)
+        detach(core, job);
+    job->deaths = CF_CORE_SUSPECT_DEATHS;
+    if (queued)
+        job_queue(core, job);
+}
+
 void job_free(struct cf_core *core, struct job *job)
 {
     detach(core, job);

@@ -14,6 +14,7 @@ struct run {
     struct cf_out *out;
     struct grant *grants;
     size_t count, capacity;
+    size_t aside; /* jobs that were ready, and must be alone or are not leased at all */
     uint64_t bytes;
 };
 
@@ -72,13 +73,33 @@ static void unreserve(struct cf_core *core)
         worker->reserved = false;
 }
 
+/* False when the store failed: noted in `out`. */
+static bool read_record(struct run *run, const struct job *job, struct cf_album_record *record)
+{
+    bool known = false;
+    return job->action == CF_ACTION_REMOVE ||
+           (!album_read(run->core, job_album(job), record, &known, run->out) && known);
+}
+
+/* True when the job's content is known for what it did to workers, and its job no longer where it was. */
+static bool set_aside(struct run *run, struct job *job, const struct cf_album_record *record)
+{
+    if (content_is_given_up(run->core, record->sha256))
+        bury_quarantined(run->core, run->now, job, record->sha256, run->out);
+    else if (job->deaths < CF_CORE_SUSPECT_DEATHS && content_is_struck(run->core, record->sha256))
+        job_suspect(run->core, job);
+    else
+        return false;
+    run->aside++;
+    return true;
+}
+
 /* What the worker gets to see. False when the store failed: noted in `out`. */
-static bool describe(struct run *run, struct job *job, struct cf_job *lease)
+static bool describe(struct run *run, struct job *job, const struct cf_album_record *record,
+                     struct cf_job *lease)
 {
     struct cf_core *core = run->core;
-    struct cf_album_record record = {0};
     struct cf_detail detail = {0};
-    bool known = false;
     *lease = (struct cf_job){
         .version = job_version(job),
         .album = cf_out_str(run->out, job_album(job)),
@@ -87,26 +108,25 @@ static bool describe(struct run *run, struct job *job, struct cf_job *lease)
     };
     if (job->action == CF_ACTION_REMOVE)
         return true;
-    if (album_read(core, job_album(job), &record, &known, run->out))
-        return false;
-    lease->sha256 = record.sha256;
-    lease->meta = record.meta;
-    lease->meta_count = record.meta_count;
+    lease->sha256 = record->sha256;
+    lease->meta = record->meta;
+    lease->meta_count = record->meta_count;
     if (job->bytes == 0) {
-        lease->file = record.source;
-        return known;
+        lease->file = record->source;
+        return true;
     }
     enum cf_err err =
         core->store.payload_get(core->store.arg, job->seq, run->out->arena, &lease->bytes, &detail);
     if (err)
         cf_out_fail(run->out, err == CF_E_NOT_FOUND ? CF_E_CORRUPT : err, &detail);
-    return !err && known;
+    return !err;
 }
 
-static bool grant(struct run *run, struct job *job, struct worker *worker)
+static bool grant(struct run *run, struct job *job, const struct cf_album_record *record,
+                  struct worker *worker)
 {
     struct grant *next = &run->grants[run->count];
-    if (!describe(run, job, &next->job))
+    if (!describe(run, job, record, &next->job))
         return false;
     next->worker = worker;
     run->count++;
@@ -117,7 +137,8 @@ static bool grant(struct run *run, struct job *job, struct worker *worker)
 
 static bool run_has_room(const struct run *run)
 {
-    return run->count < run->capacity && run->bytes < CF_CORE_RUN_BYTES_MAX;
+    return run->count < run->capacity && run->bytes < CF_CORE_RUN_BYTES_MAX &&
+           run->aside < LEASES_A_RUN_MAX && !run->out->err;
 }
 
 static void grant_suspects(struct run *run)
@@ -125,8 +146,13 @@ static void grant_suspects(struct run *run)
     struct cf_core *core = run->core;
     while (core->suspects.count && run_has_room(run)) {
         struct job *job = (struct job *)cf_heap_top(&core->suspects);
+        struct cf_album_record record = {0};
+        if (!read_record(run, job, &record))
+            return;
+        if (set_aside(run, job, &record))
+            continue;
         struct worker *worker = pick_empty(core, run->now);
-        if (!worker || !grant(run, job, worker))
+        if (!worker || !grant(run, job, &record, worker))
             return;
         worker->alone = job;
         worker->reserved = false;
@@ -141,7 +167,10 @@ static void grant_ready(struct run *run)
     while (core->ready.count && run_has_room(run)) {
         struct job *job = (struct job *)cf_heap_top(&core->ready);
         struct worker *worker = pick(core, job->bytes);
-        if (!worker || !grant(run, job, worker))
+        struct cf_album_record record = {0};
+        if (!worker || !read_record(run, job, &record))
+            return;
+        if (!set_aside(run, job, &record) && !grant(run, job, &record, worker))
             return;
     }
 }
@@ -189,5 +218,5 @@ void lease_run(struct cf_core *core, struct cf_now now, struct cf_out *out, bool
     for (size_t i = 0; i < run.count; i++)
         if (run.grants[i].worker)
             send_some(&run, i);
-    *more = run.count && (run.count == LEASES_A_RUN_MAX || run.bytes >= CF_CORE_RUN_BYTES_MAX);
+    *more = run.aside || (run.count && (run.count == LEASES_A_RUN_MAX || run.bytes >= CF_CORE_RUN_BYTES_MAX));
 }

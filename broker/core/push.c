@@ -95,10 +95,12 @@ static void push_accept(struct cf_core *core, struct cf_now now, const struct cf
     record.prev = known ? album_settled(known) : NULL;
     record.prev_count = record.prev ? 1 : 0;
     album_write(core, item->album, &record, out);
+    if (content_is_given_up(core, sha256))
+        bury_quarantined(core, now, job, sha256, out);
     core->disk_free -= item->bytes.len < core->disk_free ? item->bytes.len : core->disk_free;
     core->counters.accepted++;
     result->status = CF_PUSH_ACCEPTED;
-    result->version = job_version(job);
+    result->version = album_version(&record);
 }
 
 static void push_item(struct cf_core *core, struct cf_now now, const struct cf_push_item *item,

@@ -165,7 +165,8 @@ static void peek(struct cf_core *core, struct cf_now now, const struct cf_queue 
 
 /* ---- retry and purge ---- */
 
-/* A dead letter goes back into the queue with a clean slate. */
+/* A dead letter goes back into the queue with a clean slate; but what killed or stalled its worker stays a
+ * suspect. */
 static enum cf_err retry(struct cf_core *core, struct cf_now now, struct cf_str album,
                          struct cf_album_record *record, struct cf_out *out)
 {
@@ -175,6 +176,8 @@ static enum cf_err retry(struct cf_core *core, struct cf_now now, struct cf_str 
     if (!err && push_room(core, letter.bytes, 0, 0, NULL))
         return CF_E_BUSY;
     letter.attempts = letter.deaths = letter.due_ms = 0;
+    if (content_lift(core, record->sha256, out) || content_is_to_blame(record->error))
+        letter.deaths = CF_CORE_SUSPECT_DEATHS;
     struct job *job = err ? NULL : job_new(core, record->seq, &letter);
     if (!job) {
         cf_out_fail(out, err ? err : CF_E_NO_MEMORY, err ? &detail : NULL);

@@ -151,6 +151,7 @@ static void status_counts(const struct cf_core *core, struct cf_status *status)
     status->indexed = core->albums[CF_STATE_INDEXED];
     status->dead = core->albums[CF_STATE_DEAD];
     status->removed = core->albums[CF_STATE_REMOVED];
+    status->quarantined = core->given_up_count;
     status->queue_bytes = core->job_bytes;
     status->queue_jobs_max = core->config.queue_jobs_max;
     status->paused = core->paused;

@@ -37,6 +37,7 @@ static void described(struct cf_core *core, struct cf_now now, const struct work
     record->prev = NULL;
     record->prev_count = 0;
     album_write(core, item->album, record, out);
+    content_clear(core, record->sha256);
     if (album_enter(core, record))
         cf_out_fail(out, CF_E_NO_MEMORY, NULL);
     event_of_album(core, now, "stored", item->album, item->version, name, cf_str(""), out);
@@ -117,6 +118,11 @@ static void bury(struct cf_core *core, struct cf_now now, struct job *job, struc
     record.error = error;
     record.detail = sentence;
     album_write(core, job_album(job), &record, out);
+    if (content_is_to_blame(error))
+        content_strike(core, now, record.sha256,
+                       &(struct cf_quarantine_record){
+                           .album = job_album(job), .error = error, .detail = sentence, .given_up = true},
+                       out);
     core->store.job_delete(core->store.arg, job->seq, false);
     enum cf_err err = core->store.job_put(core->store.arg, job->seq, &letter, true, &detail);
     if (err)
@@ -133,6 +139,27 @@ static void retry_later(struct cf_core *core, struct cf_now now, struct job *job
     job_save(core, now, job, out);
 }
 
+void bury_quarantined(struct cf_core *core, struct cf_now now, struct job *job, struct cf_bytes sha256,
+                      struct cf_out *out)
+{
+    bury(core, now, job, cf_str(""), cf_str(cf_err_name(CF_E_QUARANTINED)),
+         content_sentence(core, sha256, out), out);
+}
+
+/* From the first strike on neither the job nor any other of the same content shares a lease. */
+static void strike(struct cf_core *core, struct cf_now now, struct job *job, struct cf_str error,
+                   struct cf_str sentence, struct cf_out *out)
+{
+    struct cf_album_record record = {0};
+    bool known = false;
+    job_suspect(core, job);
+    if (!album_read(core, job_album(job), &record, &known, out) && known &&
+        cf_version_compare(album_version(&record), job_version(job)) == 0)
+        content_strike(
+            core, now, record.sha256,
+            &(struct cf_quarantine_record){.album = job_album(job), .error = error, .detail = sentence}, out);
+}
+
 /* An attempt was the cover's own. A removal is never given up: it was promised. */
 static void attempt_failed(struct cf_core *core, struct cf_now now, struct job *job, struct cf_str worker,
                            struct cf_str error, struct cf_str sentence, struct cf_out *out)
@@ -141,8 +168,11 @@ static void attempt_failed(struct cf_core *core, struct cf_now now, struct job *
         job->attempts++;
     if (job->action == CF_ACTION_DESCRIBE && job->attempts >= core->config.attempts_max)
         bury(core, now, job, worker, error, sentence, out);
-    else
+    else {
+        if (job->action == CF_ACTION_DESCRIBE && content_is_to_blame(error))
+            strike(core, now, job, error, sentence, out);
         retry_later(core, now, job, backoff_ms(core, job->attempts), out);
+    }
 }
 
 static void failed_item(struct cf_core *core, struct cf_now now, struct worker *worker,

@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 struct worker;
+struct content;
 
 /* A live job. In exactly one of the heaps. */
 struct job {
@@ -21,7 +22,7 @@ struct job {
     uint64_t leased_ms; /* monotonic; when leased */
     uint64_t pushed_ms; /* wall clock */
     uint64_t bytes;
-    uint32_t attempts, deaths;
+    uint32_t attempts, deaths;       /* enough deaths make a suspect */
     uint8_t action, priority, state; /* state: QUEUED, DELAYED or LEASED */
     struct worker *worker;           /* holds the lease */
     struct job *prev, *next;         /* the worker's leases */
@@ -126,6 +127,9 @@ struct cf_core {
     uint64_t removals_told_seq; /* query workers were told of those below */
     uint64_t removals_safe_seq; /* those below are on disk */
 
+    struct content *contents; /* struck ones, by hash */
+    uint64_t given_up_count;  /* of them */
+
     struct worker *workers;
     uint64_t sessions;
     struct query *queries, *waiting;
@@ -148,6 +152,8 @@ struct job *job_new(struct cf_core *core, uint64_t seq, const struct cf_job_reco
 void job_queue(struct cf_core *core, struct job *job);
 void job_delay(struct cf_core *core, struct job *job, uint64_t due_ms);
 void job_lease(struct cf_core *core, struct job *job, struct worker *worker, uint64_t now_ms);
+/* From now on it is leased alone. In a heap, or before it is in one. */
+void job_suspect(struct cf_core *core, struct job *job);
 /* Out of memory only. */
 void job_free(struct cf_core *core, struct job *job);
 /* Out of memory and of the store, its picture too. */
@@ -174,6 +180,23 @@ struct cf_version album_version(const struct cf_album_record *record);
 /* What purging falls back to: the record itself without its own past, or its past. NULL for none. */
 struct cf_album_record *album_settled(struct cf_album_record *record);
 
+/* ---- quarantine.c: contents that killed or stalled a worker. A content without a hash is none. ---- */
+enum cf_err contents_load(struct cf_core *core, struct cf_detail *detail);
+void contents_clear(struct cf_core *core);
+/* Struck: its jobs are leased alone. Given up: not at all. */
+bool content_is_struck(const struct cf_core *core, struct cf_bytes sha256);
+bool content_is_given_up(const struct cf_core *core, struct cf_bytes sha256);
+/* An end of a lease that speaks against the picture, rather than against worker, disk or path. */
+bool content_is_to_blame(struct cf_str error);
+/* `strike` says album, error, detail and whether to give it up. */
+void content_strike(struct cf_core *core, struct cf_now now, struct cf_bytes sha256,
+                    const struct cf_quarantine_record *strike, struct cf_out *out);
+/* Back to one strike. False when it had none. */
+bool content_lift(struct cf_core *core, struct cf_bytes sha256, struct cf_out *out);
+void content_clear(struct cf_core *core, struct cf_bytes sha256);
+/* Of one that is given up: where, and why. */
+struct cf_str content_sentence(struct cf_core *core, struct cf_bytes sha256, struct cf_out *out);
+
 /* ---- settle.c ---- */
 void on_done(struct cf_core *core, struct cf_now now, struct worker *worker, const struct cf_done *done,
              struct cf_out *out);
@@ -183,6 +206,10 @@ void on_failed(struct cf_core *core, struct cf_now now, struct worker *worker, c
  */
 void lease_lost(struct cf_core *core, struct cf_now now, struct job *job, bool death, enum cf_err error,
                 struct cf_out *out);
+
+/* A job of a content that was given up: a dead letter at once. */
+void bury_quarantined(struct cf_core *core, struct cf_now now, struct job *job, struct cf_bytes sha256,
+                      struct cf_out *out);
 
 /* ---- push.c ---- */
 void on_push(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,

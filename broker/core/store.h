@@ -41,6 +41,14 @@ struct cf_job_record {
     uint64_t bytes;
 };
 
+/* A content that killed or stalled its worker, by its hash. */
+struct cf_quarantine_record {
+    struct cf_str album;         /* that showed it first */
+    struct cf_str error, detail; /* of the last strike */
+    uint64_t strikes, at_ms;     /* wall clock, of the last one */
+    bool given_up;               /* a dead letter of it came of that: it is not leased any more */
+};
+
 /* An index generation, as last published. */
 struct cf_index_record {
     struct cf_str space;
@@ -60,6 +68,8 @@ struct cf_meta_record {
 /* Returning other than CF_OK ends the walk with that error. The record is borrowed for the call. */
 typedef enum cf_err cf_each_album(void *arg, struct cf_str id, const struct cf_album_record *album);
 typedef enum cf_err cf_each_job(void *arg, uint64_t seq, const struct cf_job_record *job);
+typedef enum cf_err cf_each_quarantine(void *arg, struct cf_bytes sha256,
+                                       const struct cf_quarantine_record *record);
 
 struct cf_store {
     void *arg;
@@ -81,11 +91,18 @@ struct cf_store {
     enum cf_err (*meta_put)(void *arg, const struct cf_meta_record *meta, struct cf_detail *detail);
     enum cf_err (*meta_get)(void *arg, struct cf_arena *arena, struct cf_meta_record *meta,
                             struct cf_detail *detail);
+    enum cf_err (*quarantine_put)(void *arg, struct cf_bytes sha256,
+                                  const struct cf_quarantine_record *record, struct cf_detail *detail);
+    enum cf_err (*quarantine_get)(void *arg, struct cf_bytes sha256, struct cf_arena *arena,
+                                  struct cf_quarantine_record *record, struct cf_detail *detail);
+    void (*quarantine_delete)(void *arg, struct cf_bytes sha256);
     /* Every album; every job (or dead letter) with seq > after, in order. What the open batch holds is seen
      * too. */
     enum cf_err (*each_album)(void *arg, cf_each_album *each, void *each_arg, struct cf_detail *detail);
     enum cf_err (*each_job)(void *arg, bool dead, uint64_t after, cf_each_job *each, void *each_arg,
                             struct cf_detail *detail);
+    enum cf_err (*each_quarantine)(void *arg, cf_each_quarantine *each, void *each_arg,
+                                   struct cf_detail *detail);
 };
 
 #endif

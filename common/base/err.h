@@ -48,7 +48,8 @@
     X(CF_E_WORKER_DIED, "worker_died")             /* alone with this album, workers died again and again */ \
     X(CF_E_LEASE_EXPIRED, "lease_expired")                                                                   \
     X(CF_E_SUPERSEDED, "superseded")               /* a newer push or removal of the album took its place */ \
-    X(CF_E_REMOVED, "removed")
+    X(CF_E_REMOVED, "removed")                                                                               \
+    X(CF_E_QUARANTINED, "quarantined")             /* the same picture was given up before */
 
 enum cf_err {
 #define CF_ERR_ENUM(constant, name) constant,

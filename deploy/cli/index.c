@@ -1,4 +1,3 @@
-#include "common/descriptor/space.h"
 #include "deploy/cli/fleet.h"
 #include "deploy/cli/tabular.h"
 #include "deploy/cli/text.h"
@@ -60,15 +59,6 @@ static enum cf_exit print(const struct cf_indexes *indexes, bool as_json)
     return cf_exit_of(err);
 }
 
-/* A space that neither the fleet nor we have. */
-static bool is_unknown(const struct cf_indexes *indexes, const char *space)
-{
-    for (size_t i = 0; i < indexes->index_count; i++)
-        if (cf_str_is(indexes->indexes[i].space, space))
-            return false;
-    return space[0] && !cf_space_find(cf_str(space));
-}
-
 static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const char *space, bool json)
 {
     struct cf_reply *reply = NULL;
@@ -76,15 +66,8 @@ static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const c
     enum cf_exit result = cf_fleet_open(fleet);
     if (!result)
         result = cf_fleet_call(fleet, &request, cf_str(""), &reply);
-    if (!result && is_unknown(&reply->msg.indexes, space)) {
-        struct cf_detail detail;
-        (void)cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.40s\": there are %s", space,
-                      cf_space_names());
-        cf_say(fleet->command, cf_str(""), CF_E_UNKNOWN_SPACE, &detail);
-        result = CF_EXIT_USAGE;
-    } else if (!result) {
+    if (!result)
         result = print(&reply->msg.indexes, json);
-    }
     cf_reply_free(reply);
     return result;
 }

@@ -252,7 +252,7 @@ const struct cf_command cf_command_queue = {
     .summary = "Look into the queue and the dead letters, and operate them",
     .about = "  list    jobs and dead letters in the order of their pushes\n"
              "  peek    the jobs of these albums\n"
-             "  retry   give another chance: albums, --state STATE, or --all\n"
+             "  retry   give another chance: albums, --state STATE, or --all; lifts quarantine, too\n"
              "  purge   forget jobs: albums, --state STATE, or --all; what is described already stays\n"
              "  pause   give nothing more to workers; pushes are still accepted\n"
              "  resume  go on",

@@ -16,6 +16,7 @@ static void albums_json(struct cf_json *json, const struct cf_status *status)
     cf_json_uint(json, "dead", status->dead);
     cf_json_uint(json, "removed", status->removed);
     cf_json_end(json);
+    cf_json_uint(json, "quarantined", status->quarantined);
 }
 
 static void queue_json(struct cf_json *json, const struct cf_status *status)
@@ -92,6 +93,10 @@ static void albums_text(const struct cf_status *status, FILE *out)
             (unsigned long long)status->leased, (unsigned long long)status->described,
             (unsigned long long)status->indexed, (unsigned long long)status->dead,
             (unsigned long long)status->removed);
+    if (status->quarantined)
+        fprintf(out,
+                "pictures %llu in quarantine: they killed or stalled workers and are not decoded again\n",
+                (unsigned long long)status->quarantined);
     char oldest[CF_TEXT_NUMBER_MAX], bytes[CF_TEXT_NUMBER_MAX], disk[CF_TEXT_NUMBER_MAX],
         uptime[CF_TEXT_NUMBER_MAX];
     cf_text_duration(status->oldest_ms, oldest);

@@ -30,6 +30,7 @@ static void world_init(struct world *world)
         .query_waiting_max = 4,
         .query_bytes_max = 10000,
         .image_bytes_max = 1000,
+        .quarantine_max = 4,
         .spaces = {cf_str("gist")},
         .space_count = 1,
     };

@@ -235,6 +235,7 @@ static void broker_start(struct sim *sim)
         .query_waiting_max = WAITING_MAX,
         .query_bytes_max = 100000,
         .image_bytes_max = 1000,
+        .quarantine_max = CF_CORE_QUARANTINE_MAX,
         .spaces = {cf_str("gray16"), cf_str("gist")},
         .space_count = 2,
         .seed = sim->seed,

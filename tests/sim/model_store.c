@@ -5,7 +5,7 @@
 
 #include "broker/journal_tables.h"
 
-enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, FAMILY_COUNT };
+enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, QUARANTINE, FAMILY_COUNT };
 
 struct entry {
     UT_hash_handle hh;
@@ -244,6 +244,23 @@ static void payload_delete(void *arg, uint64_t seq)
     set(arg, PAYLOAD, key_bytes(&key), NULL);
 }
 
+static enum cf_err quarantine_put(void *arg, struct cf_bytes sha256,
+                                  const struct cf_quarantine_record *record, struct cf_detail *detail)
+{
+    return put(arg, QUARANTINE, sha256, &cf_journal_quarantine_table, record, detail);
+}
+
+static enum cf_err quarantine_get(void *arg, struct cf_bytes sha256, struct cf_arena *arena,
+                                  struct cf_quarantine_record *record, struct cf_detail *detail)
+{
+    return get(arg, QUARANTINE, sha256, &cf_journal_quarantine_table, arena, record, detail);
+}
+
+static void quarantine_delete(void *arg, struct cf_bytes sha256)
+{
+    set(arg, QUARANTINE, sha256, NULL);
+}
+
 static enum cf_err meta_put(void *arg, const struct cf_meta_record *meta, struct cf_detail *detail)
 {
     const struct cf_journal_meta record = {.format = CF_JOURNAL_FORMAT, .meta = *meta};
@@ -274,6 +291,7 @@ struct walk {
     uint64_t after;
     cf_each_album *each_album;
     cf_each_job *each_job;
+    cf_each_quarantine *each_quarantine;
     void *arg;
 };
 
@@ -283,13 +301,17 @@ static enum cf_err walk_one(const struct walk *walk, struct cf_bytes key, struct
     union {
         struct cf_album_record album;
         struct cf_job_record job;
-    } record = {0};
+        struct cf_quarantine_record quarantine;
+    } record;
+    memset(&record, 0, sizeof record);
     struct cf_cursor cursor = cf_cursor(key);
     enum cf_err err = cf_record_decode(walk->table, value, arena, &record, detail);
     if (err)
         return err;
     if (walk->each_album)
         return walk->each_album(walk->arg, (struct cf_str){(const char *)key.data, key.len}, &record.album);
+    if (walk->each_quarantine)
+        return walk->each_quarantine(walk->arg, key, &record.quarantine);
     uint64_t seq = cf_cursor_u64_be(&cursor);
     return seq > walk->after ? walk->each_job(walk->arg, seq, &record.job) : CF_OK;
 }
@@ -332,6 +354,14 @@ static enum cf_err each_job(void *arg, bool dead, uint64_t after, cf_each_job *e
     return walk_family(arg, dead ? DEAD : JOBS, &walk, detail);
 }
 
+static enum cf_err each_quarantine(void *arg, cf_each_quarantine *each, void *each_arg,
+                                   struct cf_detail *detail)
+{
+    const struct walk walk = {
+        .table = &cf_journal_quarantine_table, .each_quarantine = each, .arg = each_arg};
+    return walk_family(arg, QUARANTINE, &walk, detail);
+}
+
 struct cf_store model_store(struct model *model)
 {
     return (struct cf_store){
@@ -347,8 +377,12 @@ struct cf_store model_store(struct model *model)
         .payload_delete = payload_delete,
         .meta_put = meta_put,
         .meta_get = meta_get,
+        .quarantine_put = quarantine_put,
+        .quarantine_get = quarantine_get,
+        .quarantine_delete = quarantine_delete,
         .each_album = each_album,
         .each_job = each_job,
+        .each_quarantine = each_quarantine,
     };
 }
 

@@ -230,11 +230,81 @@ static void walks_in_order_and_sees_the_batch(void **state)
     cf_journal_free(journal);
 }
 
+static const char *const families[] = {"meta", "jobs", "payload", "albums", "dead", "quarantine"};
+
+static enum cf_err see_quarantine(void *arg, struct cf_bytes sha256,
+                                  const struct cf_quarantine_record *record)
+{
+    size_t *count = arg;
+    assert_int_equal(sha256.len, 32);
+    assert_int_equal(sha256.data[0], 1);
+    assert_true(cf_str_is(record->album, "a") && cf_str_is(record->error, "timeout"));
+    assert_true(cf_str_is(record->detail, "too slow") && record->given_up);
+    assert_true(record->strikes == 3 && record->at_ms == 4);
+    ++*count;
+    return CF_OK;
+}
+
+static void quarantine_comes_back(void **state)
+{
+    static const uint8_t digests[2][32] = {{1}, {2}};
+    const struct cf_bytes one = {digests[0], 32}, two = {digests[1], 32};
+    const struct cf_quarantine_record record = {.album = cf_str("a"),
+                                                .error = cf_str("timeout"),
+                                                .detail = cf_str("too slow"),
+                                                .strikes = 3,
+                                                .at_ms = 4,
+                                                .given_up = true};
+    struct cf_quarantine_record read = {0};
+    size_t count = 0;
+    (void)state;
+    struct cf_journal *journal = open_journal(1000);
+    struct cf_store store = cf_journal_store(journal);
+    struct cf_arena *arena = cf_arena_new();
+    assert_int_equal(store.quarantine_put(store.arg, one, &record, NULL), CF_OK);
+    assert_int_equal(store.quarantine_put(store.arg, two, &record, NULL), CF_OK);
+    store.quarantine_delete(store.arg, two);
+    assert_int_equal(cf_journal_commit(journal, true, NULL), CF_OK);
+    cf_journal_free(journal);
+
+    journal = open_journal(1000);
+    store = cf_journal_store(journal);
+    assert_int_equal(store.quarantine_get(store.arg, one, arena, &read, NULL), CF_OK);
+    assert_true(read.strikes == 3);
+    assert_int_equal(store.quarantine_get(store.arg, two, arena, &read, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(store.each_quarantine(store.arg, see_quarantine, &count, NULL), CF_OK);
+    assert_int_equal(count, 1);
+    cf_arena_free(arena);
+    cf_journal_free(journal);
+}
+
+/* As written before there was a quarantine. */
+static void a_journal_of_fewer_families_opens(void **state)
+{
+    const struct cf_kv_options options = {.families = families, .family_count = 5};
+    struct cf_quarantine_record read = {0};
+    struct cf_detail detail = {0};
+    char folder[CF_HOME_PATH_MAX];
+    struct cf_kv *kv = NULL;
+    (void)state;
+    path(folder, "data/journal");
+    assert_int_equal(cf_kv_open(folder, &options, &kv, &detail), CF_OK);
+    cf_kv_free(kv);
+    struct cf_journal *journal = open_journal(5000000);
+    struct cf_store store = cf_journal_store(journal);
+    struct cf_arena *arena = cf_arena_new();
+    static const uint8_t digest[32] = {1};
+    assert_int_equal(epoch_of(journal), 5000);
+    assert_int_equal(store.quarantine_get(store.arg, (struct cf_bytes){digest, 32}, arena, &read, NULL),
+                     CF_E_NOT_FOUND);
+    cf_arena_free(arena);
+    cf_journal_free(journal);
+}
+
 /* A record that is not ours is damage, said with the journal's name. */
 static void foreign_records_are_damage(void **state)
 {
-    static const char *const families[] = {"meta", "jobs", "payload", "albums", "dead"};
-    const struct cf_kv_options options = {.families = families, .family_count = 5};
+    const struct cf_kv_options options = {.families = families, .family_count = 6};
     struct cf_bytes key = {(const uint8_t *)"a", 1}, value = {(const uint8_t *)"\xc1\xff", 2};
     struct cf_detail detail = {0};
     char folder[CF_HOME_PATH_MAX];
@@ -265,6 +335,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_broker_is_refused, new_home, delete_home),
         cmocka_unit_test_setup_teardown(records_come_back, new_home, delete_home),
         cmocka_unit_test_setup_teardown(walks_in_order_and_sees_the_batch, new_home, delete_home),
+        cmocka_unit_test_setup_teardown(quarantine_comes_back, new_home, delete_home),
+        cmocka_unit_test_setup_teardown(a_journal_of_fewer_families_opens, new_home, delete_home),
         cmocka_unit_test_setup_teardown(foreign_records_are_damage, new_home, delete_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

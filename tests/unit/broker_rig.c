@@ -31,6 +31,8 @@ void rig_init(struct rig *rig)
         .query_waiting_max = 2,
         .query_bytes_max = 1000,
         .image_bytes_max = 50,
+        .image_limit = cf_str("image.bytes_max"),
+        .quarantine_max = 3,
         .roots = roots,
         .root_count = 1,
         .spaces = {cf_str("gray16"), cf_str("gist")},

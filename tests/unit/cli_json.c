@@ -128,6 +128,7 @@ static const struct cf_status status = {
     .indexed = 5,
     .dead = 6,
     .removed = 7,
+    .quarantined = 8,
     .oldest_ms = 4260,
     .queue_bytes = 3400,
     .queue_jobs_max = 1000,
@@ -156,6 +157,7 @@ static void status_has_the_promised_shape(void **state)
         albums,
         "{\"queued\":1,\"delayed\":2,\"leased\":3,\"described\":4,\"indexed\":5,\"dead\":6,\"removed\":7}");
     free(albums);
+    assert_int_equal(json_integer_value(json_object_get(value, "quarantined")), 8);
     json_t *queue = json_object_get(value, "queue"),
            *worker = json_array_get(json_object_get(value, "workers"), 0);
     assert_int_equal(json_integer_value(json_object_get(queue, "oldest_ms")), 4260);
@@ -187,6 +189,7 @@ static void status_tells_people_what_matters(void **state)
     assert_int_equal(cf_view_status_text(&status, file), CF_OK);
     fclose(file);
     has(out, "1 queued, 2 delayed, 3 leased, 4 described, 5 indexed, 6 dead, 7 removed");
+    has(out, "8 in quarantine");
     has(out, "PAUSED");
     has(out, "REFUSED: disk_full");
     has(out, "the oldest waits for 4.2 s");

@@ -158,6 +158,7 @@ static const struct cf_status status = {
     .indexed = 3000,
     .dead = 5,
     .removed = 6,
+    .quarantined = 2,
     .oldest_ms = 1500,
     .queue_bytes = 65536,
     .queue_jobs_max = 1000000,

@@ -11,6 +11,11 @@ cf_test(descriptor_worker_role_test LABEL unit
 cf_test(indexer_role_test LABEL unit
   SOURCES unit/indexer_role_test.c ${CMAKE_SOURCE_DIR}/workers/indexer/role.c
   LINK cf_io cf_proto cf_descriptor cf_base)
+# Static libraries only: the linker shows it every allocation of theirs.
+cf_test(descriptor_worker_steady_test LABEL unit
+  SOURCES unit/descriptor_worker_steady_test.c LINK cf_descriptor_worker)
+target_link_options(descriptor_worker_steady_test PRIVATE
+  -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 # Run by bench/worker.py; times nothing in ordinary runs.
 add_executable(worker_parts EXCLUDE_FROM_ALL bench/worker_parts.c)

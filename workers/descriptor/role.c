@@ -5,7 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-enum { FLUSH_MS = 20, IDLE_MS = 500, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 4000 };
+enum { FLUSH_MS = 20, IDLE_MS = 500, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 4000, SPARE_BATCHES_MAX = 4 };
 
 struct cf_descriptor {
     const struct cf_config *config;
@@ -17,6 +17,10 @@ struct cf_descriptor {
     /* Leased and waiting, a ring of twice the credit; the broker never needs more. */
     struct cf_cover **waiting;
     size_t waiting_first, waiting_count, waiting_capacity;
+    /* Told and done, for the next lease: in the steady state nothing is allocated. */
+    struct cf_cover *spare_covers;
+    struct cf_cover_batch *spare_batches;
+    size_t spare_cover_count, spare_batch_count;
     bool busy; /* one batch is at the compute thread */
     /* Settled and to be told, oldest first. */
     struct cf_cover_batch *outbox, **outbox_end;
@@ -67,10 +71,84 @@ static struct cf_cover *take_waiting(struct cf_descriptor *descriptor)
     return cover;
 }
 
+/* ---- memory ---- */
+
+static void recycle(struct cf_descriptor *descriptor, struct cf_cover *cover)
+{
+    if (descriptor->spare_cover_count == descriptor->waiting_capacity) {
+        cf_cover_free(cover);
+        return;
+    }
+    cover->next = descriptor->spare_covers;
+    descriptor->spare_covers = cover;
+    descriptor->spare_cover_count++;
+}
+
+static enum cf_err new_cover(struct cf_descriptor *descriptor, const struct cf_job *job, uint64_t leased_ms,
+                             struct cf_cover **out)
+{
+    struct cf_cover *cover = descriptor->spare_covers;
+    if (!cover)
+        return cf_cover_new(job, leased_ms, descriptor->session, out);
+    descriptor->spare_covers = cover->next;
+    descriptor->spare_cover_count--;
+    enum cf_err err = cf_cover_renew(cover, job, leased_ms, descriptor->session);
+    if (err == CF_OK)
+        *out = cover;
+    else
+        cf_cover_free(cover);
+    return err;
+}
+
+/* For `count` covers and, so that it is of use again, for as many as any ordinary batch has. NULL when memory
+ * is short. */
+static struct cf_cover_batch *new_batch(struct cf_descriptor *descriptor, size_t count)
+{
+    size_t usual = (size_t)descriptor->config->descriptor_batch_albums_max;
+    struct cf_cover_batch *batch = descriptor->spare_batches;
+    if (count > usual || !batch)
+        return cf_cover_batch_new(count > usual ? count : usual);
+    size_t capacity = batch->capacity;
+    descriptor->spare_batches = batch->next;
+    descriptor->spare_batch_count--;
+    memset(batch, 0, sizeof *batch);
+    batch->capacity = capacity;
+    return batch;
+}
+
+static void free_batch(struct cf_descriptor *descriptor, struct cf_cover_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        recycle(descriptor, batch->covers[i]);
+    batch->count = 0;
+    if (descriptor->spare_batch_count == SPARE_BATCHES_MAX ||
+        batch->capacity != (size_t)descriptor->config->descriptor_batch_albums_max) {
+        cf_cover_batch_free(batch);
+        return;
+    }
+    batch->next = descriptor->spare_batches;
+    descriptor->spare_batches = batch;
+    descriptor->spare_batch_count++;
+}
+
+static void free_spares(struct cf_descriptor *descriptor)
+{
+    while (descriptor->spare_covers) {
+        struct cf_cover *cover = descriptor->spare_covers;
+        descriptor->spare_covers = cover->next;
+        cf_cover_free(cover);
+    }
+    while (descriptor->spare_batches) {
+        struct cf_cover_batch *batch = descriptor->spare_batches;
+        descriptor->spare_batches = batch->next;
+        cf_cover_batch_free(batch);
+    }
+}
+
 static void drop_waiting(struct cf_descriptor *descriptor)
 {
     while (descriptor->waiting_count)
-        cf_cover_free(take_waiting(descriptor));
+        recycle(descriptor, take_waiting(descriptor));
 }
 
 static void pop_outbox(struct cf_descriptor *descriptor)
@@ -79,7 +157,7 @@ static void pop_outbox(struct cf_descriptor *descriptor)
     descriptor->outbox = batch->next;
     if (!descriptor->outbox)
         descriptor->outbox_end = &descriptor->outbox;
-    cf_cover_batch_free(batch);
+    free_batch(descriptor, batch);
 }
 
 void cf_descriptor_free(struct cf_descriptor *descriptor)
@@ -90,6 +168,7 @@ void cf_descriptor_free(struct cf_descriptor *descriptor)
     drop_waiting(descriptor);
     while (descriptor->outbox)
         pop_outbox(descriptor);
+    free_spares(descriptor);
     cf_arena_free(descriptor->arena);
     free(descriptor->waiting);
     free(descriptor);
@@ -197,7 +276,7 @@ static void hand_back(struct cf_descriptor *descriptor, enum cf_err err, const c
     (void)cf_fail(&detail, err, "%s", why);
     while (descriptor->waiting_count) {
         size_t count = descriptor->waiting_count < CF_BATCH_MAX ? descriptor->waiting_count : CF_BATCH_MAX;
-        struct cf_cover_batch *batch = cf_cover_batch_new(count);
+        struct cf_cover_batch *batch = new_batch(descriptor, count);
         if (!batch) {
             drop_waiting(descriptor);
             return;
@@ -232,7 +311,7 @@ static void pump(struct cf_descriptor *descriptor)
     size_t count = descriptor->waiting_count, max = (size_t)descriptor->config->descriptor_batch_albums_max;
     if (count > max)
         count = max;
-    struct cf_cover_batch *batch = cf_cover_batch_new(count);
+    struct cf_cover_batch *batch = new_batch(descriptor, count);
     if (!batch)
         return; /* tried again by the next tick */
     while (batch->count < count)
@@ -290,7 +369,7 @@ static void end_refusing(struct cf_descriptor *descriptor, struct cf_runner *run
 /* Opens the shard again, with an empty batch. */
 static void retry(struct cf_descriptor *descriptor)
 {
-    struct cf_cover_batch *batch = cf_cover_batch_new(0);
+    struct cf_cover_batch *batch = new_batch(descriptor, 0);
     if (batch)
         submit(descriptor, batch);
 }
@@ -311,7 +390,7 @@ static void take_job(struct cf_descriptor *descriptor, const struct cf_job *job,
     struct cf_cover *cover = NULL;
     if (descriptor->waiting_count == descriptor->waiting_capacity)
         hand_back(descriptor, CF_E_BUSY, "more covers were leased than the worker asked for");
-    if (cf_cover_new(job, now_ms, descriptor->session, &cover) != CF_OK) {
+    if (new_cover(descriptor, job, now_ms, &cover) != CF_OK) {
         cf_log(CF_LOG_WARN, "lease_dropped", "album=\"%.*s\" error=no_memory", CF_STR_ARG(job->album));
         return; /* the lease runs out */
     }
@@ -338,10 +417,10 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
 
 /* What was not settled is a batch of its own. NULL with `*rest` unchanged when memory is short: then all is
  * told at once, and the unsettled ones go back. */
-static struct cf_cover_batch *split(struct cf_cover_batch *batch)
+static struct cf_cover_batch *split(struct cf_descriptor *descriptor, struct cf_cover_batch *batch)
 {
     size_t count = batch->count - batch->settled;
-    struct cf_cover_batch *rest = count ? cf_cover_batch_new(count) : NULL;
+    struct cf_cover_batch *rest = count ? new_batch(descriptor, count) : NULL;
     if (rest) {
         memcpy(rest->covers, batch->covers + batch->settled, count * sizeof batch->covers[0]);
         rest->count = count;
@@ -370,7 +449,7 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
     struct cf_descriptor *descriptor = arg;
     struct cf_cover_batch *batch = item;
     descriptor->busy = false;
-    struct cf_cover_batch *rest = split(batch);
+    struct cf_cover_batch *rest = split(descriptor, batch);
     if (batch->fatal_err != CF_OK && descriptor->fatal == CF_OK) {
         descriptor->fatal = batch->fatal_err;
         cf_log(CF_LOG_ERROR, "worker_broken", "error=%s detail=\"%s\"", cf_err_name(batch->fatal_err),

@@ -28,7 +28,7 @@
     X(broker, query_outstanding_max, INT, 64, 1, 100000)                                                               \
     X(broker, query_waiting_max, INT, 1024, 1, 1000000)                                                                \
     X(descriptor, workers, INT, 2, 0, 256)                                                                             \
-    X(descriptor, credit, INT, 64, 1, 4096)                                                                            \
+    X(descriptor, credit, INT, 128, 1, 4096)                                                                           \
     X(descriptor, batch_albums_max, INT, 64, 1, 1024)                                                                  \
     X(image, bytes_max, INT, 67108864, 64, 1073741824)                                                                 \
     X(image, side_max, INT, 16384, 8, 65500)                                                                           \

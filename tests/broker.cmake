@@ -1,5 +1,6 @@
 set(BROKER_RIG unit/broker_rig.c sim/model_store.c)
 cf_test(broker_core LABEL unit SOURCES unit/broker_core.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
+cf_test(broker_quarantine LABEL unit SOURCES unit/broker_quarantine.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
 cf_test(broker_queries LABEL unit SOURCES unit/broker_queries.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
 cf_test(broker_journal LABEL unit SOURCES unit/broker_journal.c LINK cf_broker SECONDS 10)
 cf_fuzz(broker SOURCES fuzz/fuzz_broker.c sim/model_store.c LINK cf_broker)

@@ -433,3 +433,8 @@ size_t model_album_count(const struct model *model)
 {
     return HASH_COUNT(model->families[ALBUMS]);
 }
+
+size_t model_quarantine_count(const struct model *model)
+{
+    return HASH_COUNT(model->families[QUARANTINE]);
+}

@@ -28,5 +28,6 @@ size_t model_job_count(const struct model *model);
 size_t model_dead_count(const struct model *model);
 size_t model_payload_count(const struct model *model);
 size_t model_album_count(const struct model *model);
+size_t model_quarantine_count(const struct model *model);
 
 #endif

@@ -48,5 +48,14 @@ def appears_and_goes(folder):
               f"gone after {statistics.median(gone) * 1000:.0f} ms (most {max(gone) * 1000:.0f})", flush=True)
 
 
+def known_when_described(folder):
+    """What `push --wait` calls described can be asked for by its id at once."""
+    rows = f.samples(folder / "covers", 24)
+    with f.Fleet(folder / "home", config="query { poll_ms = 1000 }\n") as fleet:
+        for row in rows:
+            fleet.ok("push", f"{row['album']}={folder / 'covers' / row['cover']}", "--wait")
+            fleet.ok("query", row["album"])
+
+
 if __name__ == "__main__":
-    f.main([appears_and_goes])
+    f.main([appears_and_goes, known_when_described])

@@ -28,9 +28,10 @@ struct cf_follower {
     bool has_begun;
     uint64_t poll_ms;
     pthread_t thread;
-    pthread_mutex_t lock; /* of the two flags below */
-    pthread_cond_t wake;
+    pthread_mutex_t lock; /* of `poked` and the two counts of rounds */
+    pthread_cond_t wake, ended;
     bool poked, running;
+    uint64_t rounds_begun, rounds_ended;
     atomic_bool stop;
 };
 
@@ -60,6 +61,7 @@ static void init_wake(struct cf_follower *follower)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&follower->wake, &attr);
+    pthread_cond_init(&follower->ended, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&follower->lock, NULL);
 }
@@ -110,6 +112,7 @@ void cf_follower_free(struct cf_follower *follower)
     cf_arena_free(follower->arena);
     free(follower->followed);
     pthread_cond_destroy(&follower->wake);
+    pthread_cond_destroy(&follower->ended);
     pthread_mutex_destroy(&follower->lock);
     free(follower);
 }
@@ -250,18 +253,28 @@ enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *det
 
 /* ---- the thread ---- */
 
+static struct timespec mono_timespec(uint64_t ms)
+{
+    return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+}
+
 static void wait_for_next(struct cf_follower *follower)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + follower->poll_ms * 1000000u;
-    until.tv_sec += (time_t)(ns / 1000000000u);
-    until.tv_nsec = (long)(ns % 1000000000u);
+    struct timespec until = mono_timespec(cf_clock_mono_ms() + follower->poll_ms);
     pthread_mutex_lock(&follower->lock);
     while (!follower->poked)
         if (pthread_cond_timedwait(&follower->wake, &follower->lock, &until) == ETIMEDOUT)
             break;
     follower->poked = false;
+    follower->rounds_begun++;
+    pthread_mutex_unlock(&follower->lock);
+}
+
+static void round_ended(struct cf_follower *follower)
+{
+    pthread_mutex_lock(&follower->lock);
+    follower->rounds_ended = follower->rounds_begun;
+    pthread_cond_broadcast(&follower->ended);
     pthread_mutex_unlock(&follower->lock);
 }
 
@@ -285,6 +298,7 @@ static void *run(void *arg)
         if (err != CF_OK && err != CF_E_SHUTTING_DOWN && !failing)
             cf_log(CF_LOG_ERROR, "follow_failed", "error=%s detail=\"%s\"", cf_err_name(err), detail.text);
         failing = err != CF_OK;
+        round_ended(start.follower);
     }
     return NULL;
 }
@@ -310,4 +324,19 @@ void cf_follower_poke(struct cf_follower *follower)
     follower->poked = true;
     pthread_cond_signal(&follower->wake);
     pthread_mutex_unlock(&follower->lock);
+}
+
+bool cf_follower_refresh(struct cf_follower *follower, uint64_t until_ms)
+{
+    struct timespec until = mono_timespec(until_ms);
+    pthread_mutex_lock(&follower->lock);
+    uint64_t wanted = follower->rounds_begun + 1;
+    follower->poked = true;
+    pthread_cond_signal(&follower->wake);
+    while (follower->rounds_ended < wanted)
+        if (pthread_cond_timedwait(&follower->ended, &follower->lock, &until) == ETIMEDOUT)
+            break;
+    bool fresh = follower->rounds_ended >= wanted;
+    pthread_mutex_unlock(&follower->lock);
+    return fresh;
 }

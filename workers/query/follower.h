@@ -32,5 +32,8 @@ enum cf_err cf_follower_start(struct cf_follower *follower, cf_follower_first *f
                               struct cf_detail *detail) CF_MUST_CHECK;
 /* Any thread: there is something new, do not wait for the next round. */
 void cf_follower_poke(struct cf_follower *follower);
+/* Any other thread: waits until a round that begins from now on has ended, so that everything that came to rest
+ * before the call is known; at most until `until_ms` (monotonic). False when that was too short. */
+bool cf_follower_refresh(struct cf_follower *follower, uint64_t until_ms);
 
 #endif

@@ -51,6 +51,11 @@ static void search(void *arg, void *item)
     job->err = cf_search_answer(role->context, cf_buf_bytes(&job->body), job->deadline_ms, &job->reply);
 }
 
+static bool refresh(void *arg, uint64_t until_ms)
+{
+    return cf_follower_refresh(arg, until_ms);
+}
+
 enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *config, struct cf_engine *engine,
                               struct cf_follower *follower, struct cf_decoder *decoder,
                               struct cf_query_role **role, struct cf_detail *detail)
@@ -65,6 +70,8 @@ enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *conf
     made->job_count_max = (uint64_t)config->broker_query_outstanding_max;
     made->arena = cf_arena_new();
     const struct cf_search_options options = {.engine = engine,
+                                              .refresh = refresh,
+                                              .refresh_arg = follower,
                                               .picture = decode_picture,
                                               .picture_arg = made,
                                               .k_max = (uint64_t)config->query_k_max,

@@ -8,11 +8,17 @@
 /* What a neighbour or a result takes on the wire beside its texts: keys, numbers, lengths. */
 enum { WIRE_BYTES = 64 };
 
+/* An album that was described a moment ago may lie in its shard and not yet in the tail: at most so long is waited for
+ * it, once a message. */
+enum { REFRESH_MS = 200 };
+
 struct cf_search_context {
     struct cf_search_options options;
     struct cf_engine_scratch scratch;
     struct cf_describer *describer;
     struct cf_arena *arena; /* of the message at hand */
+    uint64_t deadline_ms;   /* likewise */
+    bool is_fresh;          /* the tail holds what was at rest when the message came */
     float vector[CF_DIM_MAX];
     uint8_t rgb[CF_THUMB_RGB_BYTES];
 };
@@ -101,6 +107,28 @@ static enum cf_err describe_picture(struct cf_search_context *context, const str
     return err;
 }
 
+static void refresh(struct cf_search_context *context)
+{
+    uint64_t until_ms = cf_clock_mono_ms() + REFRESH_MS;
+    if (context->options.refresh)
+        context->options.refresh(context->options.refresh_arg,
+                                 until_ms < context->deadline_ms ? until_ms : context->deadline_ms);
+    context->is_fresh = true;
+}
+
+static enum cf_err album_vector(struct cf_search_context *context, size_t space, struct cf_str album,
+                                struct cf_detail *detail)
+{
+    enum cf_err err = cf_album_check(album, detail);
+    if (err != CF_OK)
+        return err;
+    err = cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector, detail);
+    if (err != CF_E_NOT_FOUND || context->is_fresh)
+        return err;
+    refresh(context);
+    return cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector, detail);
+}
+
 /* The vector of a target into context->vector. Which of the three sources it names decides how. */
 static enum cf_err target_vector(struct cf_search_context *context, size_t space,
                                  const struct cf_target *target, struct cf_detail *detail)
@@ -115,10 +143,7 @@ static enum cf_err target_vector(struct cf_search_context *context, size_t space
         return read_vector(&cf_spaces[space], target->vector, context->vector, detail);
     if (target->image.len)
         return describe_picture(context, &cf_spaces[space], target->image, detail);
-    enum cf_err err = cf_album_check(target->album, detail);
-    return err == CF_OK ? cf_engine_vector(context->options.engine, space, target->album, &context->scratch,
-                                           context->vector, detail)
-                        : err;
+    return album_vector(context, space, target->album, detail);
 }
 
 /* ---- the answer ---- */
@@ -180,13 +205,12 @@ static enum cf_err take_result(struct cf_search_context *context, const struct c
 }
 
 static enum cf_err search_targets(struct cf_search_context *context, const struct cf_query *query,
-                                  size_t space, uint64_t deadline_ms, struct cf_answer *answer,
-                                  struct cf_detail *detail)
+                                  size_t space, struct cf_answer *answer, struct cf_detail *detail)
 {
     bool first = true;
     size_t bytes = 0;
     for (size_t i = 0; i < query->target_count; i++) {
-        if (cf_clock_mono_ms() >= deadline_ms)
+        if (cf_clock_mono_ms() >= context->deadline_ms)
             return cf_fail(detail, CF_E_DEADLINE, "the deadline passed with %zu of %zu targets searched", i,
                            query->target_count);
         struct cf_engine_answer found;
@@ -214,7 +238,7 @@ static enum cf_err search_targets(struct cf_search_context *context, const struc
 }
 
 static enum cf_err answer_query(struct cf_search_context *context, const struct cf_msg *msg,
-                                uint64_t deadline_ms, struct cf_buf *reply, struct cf_detail *detail)
+                                struct cf_buf *reply, struct cf_detail *detail)
 {
     const struct cf_query *query = &msg->query;
     size_t space = 0;
@@ -230,7 +254,7 @@ static enum cf_err answer_query(struct cf_search_context *context, const struct 
     out.answer.results = cf_arena_alloc(context->arena, query->target_count, sizeof *out.answer.results);
     if (!out.answer.results)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an answer");
-    err = search_targets(context, query, space, deadline_ms, &out.answer, detail);
+    err = search_targets(context, query, space, &out.answer, detail);
     if (err != CF_OK)
         return err;
     return cf_msg_encode(&out, reply, detail);
@@ -249,9 +273,11 @@ enum cf_err cf_search_answer(struct cf_search_context *context, struct cf_bytes 
     struct cf_msg msg = {.id = 0};
     struct cf_detail detail = {{0}};
     cf_arena_reset(context->arena);
+    context->deadline_ms = deadline_ms;
+    context->is_fresh = false;
     enum cf_err err = cf_msg_decode(body, context->arena, &msg, &detail);
     if (err == CF_OK)
-        err = answer_query(context, &msg, deadline_ms, reply, &detail);
+        err = answer_query(context, &msg, reply, &detail);
     if (err != CF_OK)
         write_error(msg.id, err, &detail, reply);
     return err;

@@ -11,8 +11,13 @@
 typedef enum cf_err cf_search_picture(void *arg, struct cf_bytes file, uint8_t rgb[CF_THUMB_RGB_BYTES],
                                       struct cf_detail *detail);
 
+/* Waits until everything that came to rest before the call can be found, at most until `until_ms`. */
+typedef bool cf_search_refresh(void *arg, uint64_t until_ms);
+
 struct cf_search_options {
     struct cf_engine *engine;
+    cf_search_refresh *refresh; /* before an album is called unknown; NULL for never */
+    void *refresh_arg;
     cf_search_picture *picture;
     void *picture_arg;
     uint64_t k_max, batch_max;

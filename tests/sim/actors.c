@@ -121,6 +121,12 @@ static bool work_on(struct sim *sim, struct actor *actor, const struct held *job
         send_failed(sim, actor, job, CF_E_NOT_AN_IMAGE, true, true);
     else if (job->action == CF_ACTION_DESCRIBE && job->content == 'f' && sim_chance(sim, 60))
         send_failed(sim, actor, job, CF_E_TIMEOUT, false, true);
+    else if (job->action == CF_ACTION_DESCRIBE && job->content == 't')
+        send_failed(sim, actor, job, CF_E_TIMEOUT, false, true);
+    else if (job->action == CF_ACTION_DESCRIBE && job->content == 'd')
+        send_failed(sim, actor, job, CF_E_DECODER_DIED, false, true);
+    else if (job->action == CF_ACTION_DESCRIBE && job->content == 's')
+        return true; /* stalls: its lease runs out */
     else if (sim->chaos && sim_chance(sim, 5))
         send_failed(sim, actor, job, CF_E_SHUTTING_DOWN, false, false);
     else {
@@ -269,7 +275,7 @@ static void request_queue_op(struct sim *sim, struct request *request)
 
 static void request_new(struct sim *sim, struct actor *actor)
 {
-    static const char contents[] = "ggggggggggggbffp";
+    static const char contents[] = "ggggggggggggggggggbffptds";
     struct request *request = &actor->request;
     *request = (struct request){.kind = CF_KIND_PUSH, .count = 1 + (int)sim_below(sim, 4)};
     for (int i = 0; i < request->count; i++) {

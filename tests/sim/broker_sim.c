@@ -417,6 +417,8 @@ static bool run_seed(uint64_t seed)
     totals.queries += sim->queries;
     totals.replies += sim->replies;
     totals.removals += sim->removals;
+    totals.struck += sim->struck;
+    totals.quarantined += sim->quarantined;
     sim_fini(sim);
     free(sim);
     return ok;
@@ -434,13 +436,15 @@ int main(int argc, char **argv)
         failed += !run_seed(seed);
     printf(
         "%llu seeds, %llu failed; %llu acknowledgements, %llu broker crashes, %llu worker deaths, %llu dead "
-        "letters, %llu removals, %llu queries, %llu answers\n",
+        "letters, %llu of them quarantined at once, %llu leases of struck pictures, %llu removals, %llu "
+        "queries, %llu answers\n",
         (unsigned long long)seeds, (unsigned long long)failed, (unsigned long long)totals.acks,
         (unsigned long long)totals.crashes, (unsigned long long)totals.deaths,
-        (unsigned long long)totals.dead, (unsigned long long)totals.removals,
+        (unsigned long long)totals.dead, (unsigned long long)totals.quarantined,
+        (unsigned long long)totals.struck, (unsigned long long)totals.removals,
         (unsigned long long)totals.queries, (unsigned long long)totals.replies);
     /* A run in which nothing happened proves nothing. */
     bool idle = seeds >= 10 && (!totals.acks || !totals.crashes || !totals.deaths || !totals.dead ||
-                                !totals.removals || !totals.replies);
+                                !totals.removals || !totals.replies || !totals.struck || !totals.quarantined);
     return failed || idle ? 1 : 0;
 }

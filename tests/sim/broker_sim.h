@@ -90,6 +90,7 @@ struct promise {
 /* What a job went through, as the broker saw it. */
 struct fate {
     bool alone;        /* leased now, alone */
+    bool struck;       /* its picture was struck when it was leased */
     int holder;        /* descriptor that holds it, -1 none */
     uint64_t until_ms; /* when the lease runs out */
     int alone_count, counted_failures;
@@ -121,10 +122,11 @@ struct sim {
     struct asked asked[VERSIONS];
     char unreachable[UNREACHABLE_MAX][48]; /* told to the core in the next wake */
     size_t unreachable_count;
+    uint64_t cleared_ms; /* when something last may have lifted or cleared a quarantine */
     uint64_t ids;
     const char *broken; /* the first invariant that did not hold */
     /* what happened, so that a run that did nothing does not pass */
-    uint64_t acks, crashes, deaths, dead, queries, replies, resent, removals;
+    uint64_t acks, crashes, deaths, dead, queries, replies, resent, removals, struck, quarantined;
 };
 
 /* broker_sim.c */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/hash.h"
 #include "tests/sim/broker_sim.h"
 
 static int descriptor_index(struct cf_str name)
@@ -21,12 +22,74 @@ static struct fate *fate_of(struct sim *sim, struct cf_version version)
     return &sim->fates[0];
 }
 
+/* ---- quarantine ---- */
+
+/* What the disk knows of a content; false when it is not struck. */
+static bool strikes_of(struct sim *sim, struct cf_bytes sha256, struct cf_quarantine_record *record)
+{
+    struct cf_store store = model_store(sim->model);
+    return store.quarantine_get(store.arg, sha256, sim->out.arena, record, NULL) == CF_OK;
+}
+
+/* A struck picture never shares a lease, one that was given up is never leased. True when it is struck. */
+static bool check_company(struct sim *sim, const struct cf_job *job, bool alone)
+{
+    struct cf_quarantine_record record = {0};
+    uint8_t digest[CF_SHA256_BYTES];
+    cf_sha256(job->bytes, digest);
+    if (job->action == CF_ACTION_REMOVE ||
+        !strikes_of(sim, (struct cf_bytes){digest, sizeof digest}, &record))
+        return false;
+    sim->struck++;
+    if (!alone)
+        sim_break(sim, "a struck picture shares a lease");
+    if (record.given_up)
+        sim_break(sim, "a picture in quarantine is leased");
+    return true;
+}
+
+/* A dead letter for such a reason has put its picture into quarantine, or came of one there. */
+static void check_given_up(struct sim *sim, const struct cf_event *event)
+{
+    struct cf_store store = model_store(sim->model);
+    struct cf_album_record album = {0};
+    struct cf_quarantine_record record = {0};
+    enum cf_err err = store.album_get(store.arg, event->album, sim->out.arena, &album, NULL);
+    if (err || album.seq != event->version.seq || sim->cleared_ms == sim->now.mono_ms)
+        return; /* the same wake has changed it again */
+    if (!strikes_of(sim, album.sha256, &record) || !record.given_up)
+        sim_break(sim, "a picture that was given up is not in quarantine");
+}
+
+/* Nothing joins it, either. */
+static void check_leased(struct sim *sim)
+{
+    struct cf_out out;
+    uint64_t held[DESCRIPTORS] = {0};
+    CF_CHECK(cf_out_init(&out) == CF_OK);
+    const struct cf_msg msg = {.kind = CF_KIND_QUEUE,
+                               .queue = {.op = CF_QUEUE_LIST, .state = CF_STATE_LEASED, .limit = JOBS_MAX}};
+    cf_core_client(sim->core, sim->now, (struct cf_bytes){(const uint8_t *)"check", 5}, &msg,
+                   (struct cf_bytes){0}, &out);
+    CF_CHECK(out.count == 1 && out.items[0].msg.kind == CF_KIND_QUEUE_OK);
+    const struct cf_queue_ok *leased = &out.items[0].msg.queue_ok;
+    for (size_t i = 0; i < leased->job_count; i++)
+        held[descriptor_index(leased->jobs[i].worker)]++;
+    for (size_t i = 0; i < leased->job_count; i++)
+        if (fate_of(sim, leased->jobs[i].version)->struck &&
+            held[descriptor_index(leased->jobs[i].worker)] > 1)
+            sim_break(sim, "something joined a struck picture");
+    cf_out_fini(&out);
+}
+
 /* ---- what goes in ---- */
 
 void check_to_core(struct sim *sim, const struct actor *actor, const struct cf_msg *msg)
 {
     if (msg->kind == CF_KIND_QUERY)
         sim->asked[msg->id].broker = sim->broker;
+    if (msg->kind == CF_KIND_DONE || (msg->kind == CF_KIND_QUEUE && msg->queue.op == CF_QUEUE_RETRY))
+        sim->cleared_ms = sim->now.mono_ms;
     if (actor->kind != DESCRIPTOR)
         return;
     for (size_t i = 0; msg->kind == CF_KIND_DONE && i < msg->done.item_count; i++)
@@ -73,6 +136,7 @@ static void check_lease(struct sim *sim, const struct actor *actor, const struct
         fate->alone_count += alone;
         fate->holder = actor->index;
         fate->until_ms = sim->now.mono_ms + LEASE_MS;
+        fate->struck = check_company(sim, &lease->jobs[i], alone);
     }
 }
 
@@ -138,6 +202,10 @@ void check_event(struct sim *sim, const struct cf_event *event)
     if (event->error.len == 0)
         sim_break(sim, "a dead letter without a reason");
     bool by_death = cf_str_is(event->error, "worker_died") || cf_str_is(event->error, "lease_expired");
+    bool at_once = cf_str_is(event->error, "quarantined");
+    sim->quarantined += at_once;
+    if (by_death || at_once || cf_str_is(event->error, "timeout") || cf_str_is(event->error, "decoder_died"))
+        check_given_up(sim, event);
     if (by_death && fate->alone_count + fate->counted_failures < ATTEMPTS_MAX)
         sim_break(sim, "a dead letter for deaths that were not its own");
 }
@@ -160,7 +228,7 @@ struct recount {
     struct sim *sim;
     struct cf_arena *arena;
     uint64_t states[CF_STATE_COUNT];
-    uint64_t describe_jobs, payloads;
+    uint64_t describe_jobs, payloads, given_up;
     bool dead;
 };
 
@@ -189,6 +257,17 @@ static enum cf_err recount_job(void *arg, uint64_t seq, const struct cf_job_reco
     return CF_OK;
 }
 
+static enum cf_err recount_quarantine(void *arg, struct cf_bytes sha256,
+                                      const struct cf_quarantine_record *record)
+{
+    struct recount *recount = arg;
+    (void)sha256;
+    recount->given_up += record->given_up;
+    if (record->strikes == 0 || record->error.len == 0)
+        sim_break(recount->sim, "a struck picture without a strike");
+    return CF_OK;
+}
+
 static void compare(struct sim *sim, const struct recount *recount, const struct cf_status *status)
 {
     if (recount->states[CF_STATE_QUEUED] != live(status) || recount->describe_jobs != live(status))
@@ -201,6 +280,8 @@ static void compare(struct sim *sim, const struct recount *recount, const struct
         sim_break(sim, "described albums do not match a recount");
     if (recount->payloads != model_payload_count(sim->model))
         sim_break(sim, "pictures without a job, or the other way round");
+    if (recount->given_up != status->quarantined)
+        sim_break(sim, "pictures in quarantine do not match a recount");
     if (model_job_count(sim->model) > JOBS_MAX)
         sim_break(sim, "the queue is longer than its limit");
     /* Those of a dead worker come back on top. */
@@ -223,6 +304,8 @@ static void compare_fresh(struct sim *sim, const struct cf_status *status)
         sim_break(sim, "a fresh core counts jobs differently");
     if (other.described != status->described || other.indexed != status->indexed)
         sim_break(sim, "a fresh core counts described and indexed differently");
+    if (other.quarantined != status->quarantined)
+        sim_break(sim, "a fresh core counts pictures in quarantine differently");
     if (other.paused != status->paused || other.queue_bytes != status->queue_bytes)
         sim_break(sim, "a fresh core differs in pause or bytes");
     cf_core_free(fresh);
@@ -241,10 +324,12 @@ void check_books(struct sim *sim)
     struct cf_status status = sim_status(sim, sim->core, &out);
     CF_CHECK(store.each_album(store.arg, recount_album, &recount, NULL) == CF_OK);
     CF_CHECK(store.each_job(store.arg, false, 0, recount_job, &recount, NULL) == CF_OK);
+    CF_CHECK(store.each_quarantine(store.arg, recount_quarantine, &recount, NULL) == CF_OK);
     recount.dead = true;
     CF_CHECK(store.each_job(store.arg, true, 0, recount_job, &recount, NULL) == CF_OK);
     compare(sim, &recount, &status);
     compare_fresh(sim, &status);
+    check_leased(sim);
     cf_out_fini(&out);
 }
 
@@ -266,6 +351,7 @@ static void check_album(struct sim *sim, int album, const struct cf_album_record
     const struct promise *promise = &sim->promises[album];
     const struct rest rest = newest_rest(sim, album);
     struct cf_version version = {record->epoch, record->seq};
+    const struct fate *fate = fate_of(sim, version);
     int order = cf_version_compare(version, promise->version);
     if (order < 0)
         sim_break(sim, "an acknowledged version is lost");
@@ -274,6 +360,8 @@ static void check_album(struct sim *sim, int album, const struct cf_album_record
         sim_break(sim, "an acknowledged album did not come to rest");
     if (order == 0 && (promise->kind == CF_KIND_REMOVE) != (record->state == CF_STATE_REMOVED))
         sim_break(sim, "a removed album is not removed, or another one is");
+    if (record->attempts > (uint64_t)(fate->alone_count + fate->counted_failures))
+        sim_break(sim, "an attempt was charged for the fault of another");
     if ((record->state == CF_STATE_DEAD) != (record->error.len != 0))
         sim_break(sim, "a reason without a death or the other way round");
     if (record->state != CF_STATE_DEAD && (cf_version_compare(rest.version, version) != 0 ||

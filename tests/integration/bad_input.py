@@ -63,6 +63,7 @@ def queries(fleet, folder, album):
     refused(fleet.run("query", album, "-k", 0), 2, "k")
     refused(fleet.run("query", album, "-k", 5000), 2, "bad_k")
     refused(fleet.run("query", album, "--space", "smell"), 2, "unknown_space", "smell")
+    refused(fleet.run("index", "rebuild", "--space", "smell"), 2, "unknown_space", "smell", "gist")
     refused(fleet.run("query"), 2)
     refused(fleet.run("query", album, "--speed", "9"), 2, "--speed")
     refused(fleet.run("dance"), 2, "dance")

@@ -78,6 +78,57 @@ static void refuses_by_item(void **state)
     rig_fini(&rig);
 }
 
+static bool contains(struct cf_str text, const char *part)
+{
+    size_t len = strlen(part);
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (memcmp(text.data + i, part, len) == 0)
+            return true;
+    return false;
+}
+
+/* What the adapter says about the limit is what the producer hears. */
+static void names_the_limit_of_covers(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_init(&rig);
+    const char *cover = "123456789012345678901234567890123456789012345678901";
+    struct cf_result result = rig_push(&rig, "a", cover);
+    assert_true(contains(result.detail, "51 bytes") && contains(result.detail, "50 (image.bytes_max)"));
+    rig.config.image_limit = cf_str("a message");
+    rig_restart(&rig);
+    assert_true(contains(rig_push(&rig, "a", cover).detail, "50 (a message)"));
+    rig_fini(&rig);
+}
+
+static const struct cf_out_item *order_index(struct rig *rig, enum cf_index_op op, const char *space)
+{
+    const struct cf_msg msg = {.kind = CF_KIND_INDEX, .id = 7, .index = {.op = op, .space = cf_str(space)}};
+    rig_client(rig, &msg);
+    rig_run(rig, 1);
+    return rig_out(rig, CF_KIND_ERROR, 0);
+}
+
+static void unknown_spaces_are_named(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_init(&rig);
+    for (int op = CF_INDEX_STATUS; op <= CF_INDEX_REBUILD; op++) {
+        const struct cf_out_item *error = order_index(&rig, (enum cf_index_op)op, "smell");
+        assert_non_null(error);
+        assert_int_equal(error->msg.id, 7);
+        assert_true(cf_str_is(error->msg.error.error, "unknown_space"));
+        assert_true(contains(error->msg.error.detail, "\"smell\"") &&
+                    contains(error->msg.error.detail, "gray16, gist"));
+    }
+    assert_null(order_index(&rig, CF_INDEX_STATUS, "gist"));
+    assert_null(order_index(&rig, CF_INDEX_STATUS, ""));
+    assert_true(cf_str_is(order_index(&rig, CF_INDEX_REBUILD, "gist")->msg.error.error, "no_worker"));
+    rig_fini(&rig);
+}
+
 static void keeps_files_below_the_roots(void **state)
 {
     static const char *const outside[] = {
@@ -503,6 +554,8 @@ int main(void)
         cmocka_unit_test(accepts_then_knows_the_same),
         cmocka_unit_test(metadata_is_part_of_sameness),
         cmocka_unit_test(refuses_by_item),
+        cmocka_unit_test(names_the_limit_of_covers),
+        cmocka_unit_test(unknown_spaces_are_named),
         cmocka_unit_test(keeps_files_below_the_roots),
         cmocka_unit_test(full_queues_say_busy),
         cmocka_unit_test(full_disk_refuses_and_resumes),

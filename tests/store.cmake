@@ -4,3 +4,4 @@ cf_test(store_generation_test LABEL unit SOURCES unit/store_generation_test.c LI
 cf_test(store_crash_test LABEL unit SOURCES unit/store_crash_test.c LINK cf_store)
 cf_test(store_full_test LABEL unit SOURCES unit/store_full_test.c LINK cf_store)
 cf_fuzz(store SOURCES fuzz/fuzz_store.c LINK cf_store)
+cf_test(store_settled_test LABEL unit SOURCES unit/store_settled_test.c LINK cf_store)

@@ -18,6 +18,7 @@ struct cf_shard {
     struct cf_buf key, value;
     uint64_t log_last; /* of the open batch */
     uint64_t log_last_committed;
+    uint64_t settled; /* of a secondary */
 };
 
 struct cf_shard_walk {
@@ -68,7 +69,9 @@ static enum cf_err open_any(const char *path, const char *private_path, struct c
         err = cf_kv_open_secondary(path, private_path, &kv_options, &shard->kv, detail);
     else
         err = cf_kv_open(path, &kv_options, &shard->kv, detail);
-    if (err == CF_OK && !private_path)
+    if (err == CF_OK && private_path)
+        err = cf_shard_catch_up(shard, detail);
+    else if (err == CF_OK)
         err = cf_shard_log_last(shard, &shard->log_last, detail);
     shard->log_last_committed = shard->log_last;
     if (err != CF_OK) {
@@ -250,7 +253,18 @@ void cf_shard_rollback(struct cf_shard *shard)
 
 enum cf_err cf_shard_catch_up(struct cf_shard *shard, struct cf_detail *detail)
 {
-    return cf_kv_catch_up(shard->kv, detail);
+    uint64_t seen = 0;
+    enum cf_err err = cf_shard_log_last(shard, &seen, detail);
+    if (err == CF_OK)
+        err = cf_kv_catch_up(shard->kv, detail);
+    if (err == CF_OK)
+        shard->settled = seen;
+    return err;
+}
+
+uint64_t cf_shard_settled(const struct cf_shard *shard)
+{
+    return shard->settled;
 }
 
 enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,

@@ -56,6 +56,10 @@ enum cf_err cf_shard_commit(struct cf_shard *shard, struct cf_detail *detail) CF
 void cf_shard_rollback(struct cf_shard *shard);
 
 enum cf_err cf_shard_catch_up(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
+/* Of a secondary: the log is whole up to here. What lies behind is visible too, but may have holes: a catch-up that meets
+ * the primary retiring a write-ahead log misses the end of that one until the next catch-up. Whoever keeps a position
+ * or promises coverage does it by this number. */
+uint64_t cf_shard_settled(const struct cf_shard *shard);
 
 /* CF_E_NOT_FOUND when this shard does not know the album. */
 enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,

@@ -34,7 +34,6 @@ struct cf_indexing {
     /* The last log sequence of every shard, by its position, as of this round. */
     uint64_t *lasts;
     size_t last_count;
-    bool lasts_told;
 };
 
 void cf_publication_free(struct cf_publication *publication)
@@ -339,14 +338,8 @@ static bool look(struct cf_indexing *indexing)
         indexing->lasts = grown;
         indexing->last_count = count;
     }
-    for (size_t i = 0; i < count; i++) {
-        struct cf_detail detail = {""};
-        enum cf_err err = cf_shard_log_last(cf_shards_get(indexing->shards, i), &indexing->lasts[i], &detail);
-        if (err != CF_OK && !indexing->lasts_told) {
-            indexing->lasts_told = true;
-            on_problem(NULL, cf_shards_name(indexing->shards, i), err, &detail);
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        indexing->lasts[i] = cf_shard_settled(cf_shards_get(indexing->shards, i));
     return true;
 }
 
@@ -377,11 +370,21 @@ static void begin(struct cf_indexing *indexing, struct cf_index_round *round)
     }
 }
 
+static bool is_forced(const struct cf_index_round *round)
+{
+    bool forced = false;
+    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+        forced = forced || round->forced[i];
+    return forced;
+}
+
 void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
 {
     if (!indexing->begun)
         begin(indexing, round);
     cf_shards_catch_up(indexing->shards);
+    if (is_forced(round)) /* what was at rest when it was ordered is settled by a second look */
+        cf_shards_catch_up(indexing->shards);
     if (!look(indexing))
         return; /* short of memory: the next round tries again */
     uint64_t now_ms = cf_clock_mono_ms();

@@ -155,8 +155,11 @@ static enum cf_err add_new_shards(struct cf_follower *follower, struct cf_detail
 static bool follow_shard(struct cf_follower *follower, struct followed *followed)
 {
     struct cf_detail detail = {{0}};
-    enum cf_err err =
-        cf_changes_follow(&follower->changes, followed->shard, NULL, &followed->position, &detail);
+    uint64_t reached = followed->position, settled = cf_shard_settled(followed->shard);
+    enum cf_err err = cf_changes_follow(&follower->changes, followed->shard, NULL, &reached, &detail);
+    /* What is not settled is read again in the next round: there may be more of it then. */
+    reached = reached < settled ? reached : settled;
+    followed->position = reached > followed->position ? reached : followed->position;
     if (err == CF_E_SHUTTING_DOWN)
         return false;
     const char *name = cf_engine_shard_name(follower->engine, (uint32_t)(followed - follower->followed));

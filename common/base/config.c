@@ -11,7 +11,7 @@
 static _Thread_local struct cf_detail *parse_detail;
 static _Thread_local const char *parse_path;
 
-static void on_parse_error(cfg_t *cfg, const char *fmt, va_list args)
+CF_PRINTF(2, 0) static void on_parse_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[200];
     vsnprintf(text, sizeof text, fmt, args);

@@ -33,10 +33,18 @@ enum cf_err cf_file_read_fd(int fd, const char *name, size_t bytes_max, struct c
 
 enum cf_err cf_file_read(const char *path, size_t bytes_max, struct cf_buf *out, struct cf_detail *detail)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a pipe that nobody writes to would wait for ever. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return cf_fail_errno(detail, path);
-    enum cf_err err = cf_file_read_fd(fd, path, bytes_max, out, detail);
+    struct stat info;
+    enum cf_err err;
+    if (fstat(fd, &info) != 0)
+        err = cf_fail_errno(detail, path);
+    else if (!S_ISREG(info.st_mode))
+        err = cf_fail(detail, CF_E_INVALID, "%s: not a regular file", path);
+    else
+        err = cf_file_read_fd(fd, path, bytes_max, out, detail);
     close(fd);
     return err;
 }
@@ -112,7 +120,7 @@ enum cf_err cf_file_make_dirs(const char *path, struct cf_detail *detail)
             continue;
         char saved = *p;
         *p = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+        if (mkdir(part, saved ? 0755 : 0750) != 0 && errno != EEXIST)
             return cf_fail_errno(detail, part);
         if (!saved)
             break;

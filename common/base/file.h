@@ -7,7 +7,8 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
-/* Reads at most `bytes_max` bytes, appended to `out`; CF_E_TOO_LARGE beyond that, CF_E_NOT_FOUND, CF_E_IO. "-" is not special. */
+/* Reads a regular file of at most `bytes_max` bytes, appended to `out`; CF_E_TOO_LARGE beyond that, CF_E_NOT_FOUND, CF_E_IO,
+ * CF_E_INVALID for a pipe, a device or a folder, without ever waiting for one. "-" is not special. */
 enum cf_err cf_file_read(const char *path, size_t bytes_max, struct cf_buf *out, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* As cf_file_read, from an open descriptor until its end; `name` is for the sentence. Does not close it. */
@@ -20,7 +21,8 @@ enum cf_err cf_file_publish(const char *path, struct cf_bytes content, struct cf
 /* The last two steps of cf_file_publish for somebody who wrote `temporary` (same folder) by themselves and synced it. */
 enum cf_err cf_file_rename_synced(const char *temporary, const char *path, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* mkdir -p, mode 0755 less the umask. */
+/* mkdir -p: what is missing on the way with mode 0755, the folder itself with 0750, less the umask. What exists stays as it
+ * is. */
 enum cf_err cf_file_make_dirs(const char *path, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Bytes free for us on the file system that holds `path`. */

@@ -12,12 +12,19 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 
-#ifndef CF_INSTALL_BINDIR
-#define CF_INSTALL_BINDIR "/usr/local/bin"
-#endif
-
 /* sun_path holds 108 bytes; the longest name that follows the folder is "/broker-worker.sock". */
 enum { CF_RUN_PATH_MAX = 108 - 1 - 20 };
+
+bool cf_home_is_installed(const char *program)
+{
+    char path[PATH_MAX];
+    const char *slash = strrchr(program, '/');
+    int folder_len = slash ? (int)(slash - program) : 0;
+    if (folder_len < 4 || memcmp(slash - 4, "/bin", 4) != 0)
+        return false;
+    int len = snprintf(path, sizeof path, "%.*s/CMakeCache.txt", folder_len - 4, program);
+    return len < (int)sizeof path && access(path, F_OK) != 0;
+}
 
 static bool is_installed(void)
 {
@@ -26,10 +33,7 @@ static bool is_installed(void)
     if (len <= 0)
         return false;
     self[len] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = '\0';
-    return strcmp(self, CF_INSTALL_BINDIR) == 0;
+    return cf_home_is_installed(self);
 }
 
 static enum cf_err resolve_root(struct cf_home *home, struct cf_detail *detail)

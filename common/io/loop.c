@@ -508,7 +508,7 @@ static int zmq_type(enum cf_socket_type type)
     case CF_SOCKET_SUB:
         return ZMQ_SUB;
     }
-    CF_CHECK(!"a socket type of the list");
+    CF_CHECK(false && "a socket type of the list");
     return -1;
 }
 

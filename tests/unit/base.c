@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -201,7 +202,65 @@ static void files_are_published_whole(void **state)
     assert_non_null(strstr(detail.text, path));
     snprintf(path, sizeof path, "%s/missing/file", folder);
     assert_int_equal(cf_file_publish(path, (struct cf_bytes){0}, &detail), CF_E_NOT_FOUND);
+    struct stat info;
+    assert_int_equal(stat(deep, &info), 0);
+    assert_int_equal(info.st_mode & 0027, 0);
     cf_buf_fini(&buf);
+}
+
+static void only_regular_files_are_read(void **state)
+{
+    (void)state;
+    char path[256];
+    struct cf_detail detail;
+    struct cf_buf buf;
+    cf_buf_init(&buf);
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const char *const others[] = {path, folder, "/dev/zero"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(cf_file_read(others[i], 10, &buf, &detail), CF_E_INVALID);
+        assert_non_null(strstr(detail.text, "not a regular file"));
+    }
+    assert_int_equal(buf.len, 0);
+    cf_buf_fini(&buf);
+}
+
+static void homes_are_private(void **state)
+{
+    (void)state;
+    char root[128], data[160];
+    struct cf_home home;
+    struct stat info;
+    snprintf(root, sizeof root, "%s/open-home", folder);
+    snprintf(data, sizeof data, "%s/data", root);
+    setenv("COVERFLEET_HOME", root, 1);
+    assert_int_equal(cf_home_resolve(&home, NULL), CF_OK);
+    assert_int_equal(cf_home_create(&home, NULL), CF_OK);
+    assert_int_equal(stat(root, &info), 0);
+    assert_int_equal(info.st_mode & 0027, 0);
+    assert_int_equal(stat(data, &info), 0);
+    assert_int_equal(info.st_mode & 0027, 0);
+    assert_int_equal(chmod(data, 0755), 0);
+    assert_int_equal(cf_home_create(&home, NULL), CF_OK);
+    assert_int_equal(stat(data, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0755); /* somebody's decision */
+}
+
+static void installed_is_what_lies_in_bin(void **state)
+{
+    (void)state;
+    char program[256], mark[256];
+    snprintf(program, sizeof program, "%s/prefix/bin/coverfleet", folder);
+    assert_true(cf_home_is_installed(program));
+    assert_true(cf_home_is_installed("/usr/bin/coverfleet"));
+    assert_false(cf_home_is_installed("/opt/cabin/coverfleet"));
+    assert_false(cf_home_is_installed("coverfleet"));
+    snprintf(mark, sizeof mark, "%s/prefix", folder);
+    assert_int_equal(cf_file_make_dirs(mark, NULL), CF_OK);
+    snprintf(mark, sizeof mark, "%s/prefix/CMakeCache.txt", folder);
+    assert_int_equal(cf_file_publish(mark, (struct cf_bytes){0}, NULL), CF_OK);
+    assert_false(cf_home_is_installed(program));
 }
 
 static const struct cf_home *test_home(void)
@@ -312,6 +371,9 @@ int main(void)
         cmocka_unit_test(rng_is_splitmix64),
         cmocka_unit_test(simd_level_is_only_lowered),
         cmocka_unit_test(files_are_published_whole),
+        cmocka_unit_test(only_regular_files_are_read),
+        cmocka_unit_test(homes_are_private),
+        cmocka_unit_test(installed_is_what_lies_in_bin),
         cmocka_unit_test(long_homes_get_short_sockets),
         cmocka_unit_test(configuration_is_strict),
         cmocka_unit_test(sample_is_the_manual),

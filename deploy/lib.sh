@@ -54,7 +54,7 @@ service_make() {
     local folder=$services/$name
     mkdir -p "$folder/log" "$COVERFLEET_HOME/logs/$name"
     {
-        echo '#!/bin/sh'
+        echo '#!/bin/bash'
         echo 'exec 2>&1'
         printf 'cd %q || exit 1\n' "$COVERFLEET_HOME"
         printf 'export COVERFLEET_HOME=%q\n' "$COVERFLEET_HOME"
@@ -64,7 +64,7 @@ service_make() {
         echo
     } >"$folder/run"
     {
-        echo '#!/bin/sh'
+        echo '#!/bin/bash'
         printf 'exec svlogd %q\n' "$COVERFLEET_HOME/logs/$name"
     } >"$folder/log/run"
     chmod +x "$folder/run" "$folder/log/run"
@@ -76,8 +76,42 @@ service_is_running() {
     [ "$(sv status "$services/$1" 2>/dev/null | cut -d: -f1)" = run ]
 }
 
+# Processes of this home's slot that no supervisor holds: what is left when somebody killed a runsv.
+service_orphans() {
+    local name=$1 supervised pid parent argument
+    supervised=$(sv status "$services/$name" 2>/dev/null | sed -n 's/^run: [^ ]* (pid \([0-9]*\)).*/\1/p')
+    for pid in /proc/[0-9]*; do
+        pid=${pid#/proc/}
+        [ "$pid" != "${supervised:-none}" ] || continue
+        [[ $(readlink "/proc/$pid/exe" 2>/dev/null) == */coverfleet-${name%%-*}* ]] || continue
+        argument=$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n 2p)
+        [ "${argument:-broker}" = "$name" ] || continue
+        tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "COVERFLEET_HOME=$COVERFLEET_HOME" || continue
+        # A worker's decoding children share its name: they go with it.
+        parent=$(sed -n 's/^PPid:\t//p' "/proc/$pid/status" 2>/dev/null)
+        [[ $(readlink "/proc/${parent:-0}/exe" 2>/dev/null) != */coverfleet-* ]] || continue
+        echo "$pid"
+    done
+}
+
+end_orphans() {
+    local name pid deadline
+    for name; do
+        for pid in $(service_orphans "$name"); do
+            note "ending $name (pid $pid), whose supervisor is gone"
+            kill -TERM "$pid" 2>/dev/null || true
+            deadline=$((SECONDS + 20))
+            while kill -0 "$pid" 2>/dev/null; do
+                [ $SECONDS -lt $deadline ] || kill -KILL "$pid" 2>/dev/null || true
+                sleep 0.1
+            done
+        done
+    done
+}
+
 # Starts the supervisor of a service, or the service below a supervisor that is there already.
 service_start() {
+    end_orphans "$1"
     if sv status "$services/$1" >/dev/null 2>&1; then
         sv up "$services/$1" >/dev/null
     else
@@ -94,6 +128,7 @@ service_stop() {
         fi
     done
     [ ${#folders[@]} = 0 ] || sv -w 20 force-shutdown "${folders[@]}" >/dev/null || true
+    end_orphans "$@"
 }
 
 # The names of this home's services, optionally of one role only, by slot number.
@@ -122,4 +157,18 @@ wait_ready() {
         sleep 0.1
     done
     return 1
+}
+
+# For a fleet that does not come up: the last error of every service that the broker does not know.
+explain_missing() {
+    local name known
+    known=$("$bin/coverfleet" status --json 2>/dev/null || true)
+    for name in $(service_names); do
+        if [ "$name" = broker ]; then
+            [ -z "$known" ] || continue
+        elif grep -q "\"$name\"" <<<"$known"; then
+            continue
+        fi
+        echo "$name: $(grep -vE ' (info|debug) ' "$COVERFLEET_HOME/logs/$name/current" 2>/dev/null | tail -n 1)"
+    done
 }

@@ -125,6 +125,16 @@ def roots_are_kept(folder):
             assert result.code in (1, 4) and "outside_roots" in result.out + result.err, (name, result.out, result.err)
 
 
+def limits_are_named(folder):
+    """The smaller of two limits refuses, and it is the one that is named."""
+    cover = folder / "cover.jpg"
+    cover.write_bytes(os.urandom(300000))
+    for config, name in (("broker {\n message_bytes_max = 200000\n}\n", "broker.message_bytes_max"),
+                         ("image {\n bytes_max = 250000\n}\n", "image.bytes_max")):
+        with f.Fleet(folder / name, config=config, descriptors=1, queries=0, indexers=0) as fleet:
+            refused(fleet.run("push", f"a={cover}"), 1, "too_large", name)
+
+
 def configurations(folder):
     (folder / "coverfleet.conf").write_text("broker {\n    leese_ms = 5\n}\n")
     env = dict(os.environ, COVERFLEET_HOME=str(folder))
@@ -170,4 +180,4 @@ def damaged_files(folder):
 
 
 if __name__ == "__main__":
-    f.main([fleet_takes_it, roots_are_kept, configurations, damaged_files])
+    f.main([fleet_takes_it, roots_are_kept, limits_are_named, configurations, damaged_files])

@@ -125,6 +125,9 @@ static enum cf_err parcel_load(const struct cf_pusher *pusher, struct cf_parcel 
         err = make_absolute(parcel, detail);
     if (!err)
         err = cf_file_read(parcel->cover.path, pusher->parcel_bytes_max, &parcel->bytes, detail);
+    if (err == CF_E_TOO_LARGE)
+        return cf_fail(detail, err, "%.200s: more than %zu bytes, what broker.message_bytes_max leaves for it",
+                       parcel->cover.path, pusher->parcel_bytes_max);
     if (err)
         return err;
     if (parcel->bytes.len == 0)

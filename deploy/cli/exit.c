@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "deploy/cli/json.h"
 #include "deploy/cli/text.h"
 
 enum cf_exit cf_exit_of(enum cf_err err)
@@ -43,6 +44,18 @@ void cf_say_named(const char *command, struct cf_str subject, struct cf_str erro
 void cf_say(const char *command, struct cf_str subject, enum cf_err err, const struct cf_detail *detail)
 {
     cf_say_named(command, subject, cf_str(cf_err_name(err)), cf_str(detail ? detail->text : ""));
+}
+
+void cf_say_json(struct cf_str error, struct cf_str sentence)
+{
+    struct cf_detail why = {""};
+    struct cf_json *json = cf_json_new();
+    cf_json_text(json, "error", error);
+    cf_json_text(json, "detail", sentence);
+    enum cf_err err = cf_json_print(json, stdout, &why);
+    cf_json_free(json);
+    if (err)
+        fprintf(stderr, "coverfleet: standard output: %s\n", why.text);
 }
 
 enum cf_exit cf_say_usage(const char *command, const struct cf_detail *detail)

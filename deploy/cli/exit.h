@@ -26,6 +26,9 @@ void cf_say(const char *command, struct cf_str subject, enum cf_err err, const s
 /* The same for an error that came by its wire name. */
 void cf_say_named(const char *command, struct cf_str subject, struct cf_str error, struct cf_str sentence);
 
+/* The error as `{"error":…,"detail":…}` on standard output, for --json where nothing else was printed. */
+void cf_say_json(struct cf_str error, struct cf_str sentence);
+
 /* A wrong call: the sentence and where help is, on one line. Returns CF_EXIT_USAGE. */
 enum cf_exit cf_say_usage(const char *command, const struct cf_detail *detail);
 

@@ -5,15 +5,24 @@
 #include "common/base/config.h"
 #include "deploy/cli/text.h"
 
+enum cf_exit cf_fleet_tell(const struct cf_fleet *fleet, struct cf_str subject, enum cf_err err,
+                           const struct cf_detail *detail)
+{
+    cf_say(fleet->command, subject, err, detail);
+    if (fleet->json)
+        cf_say_json(cf_str(cf_err_name(err)), cf_str(detail ? detail->text : ""));
+    return cf_exit_of(err);
+}
+
 enum cf_exit cf_fleet_open(struct cf_fleet *fleet)
 {
     struct cf_detail detail = {""};
     enum cf_err err = cf_client_new(fleet->endpoint, &fleet->client, &detail);
     if (!err)
         return CF_EXIT_DONE;
-    cf_say(fleet->command, cf_str(""), err, &detail);
+    enum cf_exit result = cf_fleet_tell(fleet, cf_str(""), err, &detail);
     /* An endpoint that is none, or a configuration that is wrong. */
-    return err == CF_E_INVALID ? CF_EXIT_USAGE : cf_exit_of(err);
+    return err == CF_E_INVALID ? CF_EXIT_USAGE : result;
 }
 
 void cf_fleet_close(struct cf_fleet *fleet)
@@ -44,10 +53,8 @@ static void locate(const struct cf_fleet *fleet, char *endpoint, size_t size, ch
 enum cf_exit cf_fleet_say(const struct cf_fleet *fleet, struct cf_str subject, enum cf_err err,
                           const struct cf_detail *detail)
 {
-    if (err != CF_E_UNREACHABLE) {
-        cf_say(fleet->command, subject, err, detail);
-        return cf_exit_of(err);
-    }
+    if (err != CF_E_UNREACHABLE)
+        return cf_fleet_tell(fleet, subject, err, detail);
     char endpoint[128], home[128], waited[CF_TEXT_NUMBER_MAX];
     locate(fleet, endpoint, sizeof endpoint, home, sizeof home);
     cf_text_duration(fleet->deadline_ms, waited);
@@ -57,8 +64,7 @@ enum cf_exit cf_fleet_say(const struct cf_fleet *fleet, struct cf_str subject, e
                       endpoint, waited, home);
     else
         (void)cf_fail(&said, err, "no answer from %s within %s", endpoint, waited);
-    cf_say(fleet->command, subject, err, &said);
-    return CF_EXIT_UNREACHABLE;
+    return cf_fleet_tell(fleet, subject, err, &said);
 }
 
 enum cf_exit cf_fleet_call(struct cf_fleet *fleet, const struct cf_msg *request, struct cf_str subject,

@@ -12,6 +12,7 @@ struct cf_fleet {
     const char *command;
     const char *endpoint; /* --endpoint; NULL for the fleet of COVERFLEET_HOME */
     uint64_t deadline_ms; /* --deadline */
+    bool json;            /* --json: what is said is also printed as an object */
     struct cf_client *client;
 };
 
@@ -26,6 +27,10 @@ struct cf_fleet {
         .name = "deadline", .kind = CF_OPT_DURATION, .value = &(fleet)->deadline_ms, .low = 1,               \
         .high = 86400000, .placeholder = "TIME", .help = "how long an answer may take (default 5s)"          \
     }
+
+/* "COMMAND: SUBJECT: error: sentence", and with --json the object as well. Returns cf_exit_of(err). */
+enum cf_exit cf_fleet_tell(const struct cf_fleet *fleet, struct cf_str subject, enum cf_err err,
+                           const struct cf_detail *detail);
 
 /* A failure has been said; the result is the exit code. Close in any case. */
 enum cf_exit cf_fleet_open(struct cf_fleet *fleet);

@@ -59,7 +59,7 @@ static enum cf_exit print(const struct cf_indexes *indexes, bool as_json)
     return cf_exit_of(err);
 }
 
-static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const char *space, bool json)
+static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const char *space)
 {
     struct cf_reply *reply = NULL;
     struct cf_msg request = {.kind = CF_KIND_INDEX, .index = {.op = (int)op, .space = cf_str(space)}};
@@ -67,7 +67,7 @@ static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const c
     if (!result)
         result = cf_fleet_call(fleet, &request, cf_str(""), &reply);
     if (!result)
-        result = print(&reply->msg.indexes, json);
+        result = print(&reply->msg.indexes, fleet->json);
     cf_reply_free(reply);
     return result;
 }
@@ -75,7 +75,6 @@ static enum cf_exit operate(struct cf_fleet *fleet, enum cf_index_op op, const c
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct cf_fleet fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS};
-    bool json = false;
     const char *space = "";
     const struct cf_opt opts[] = {
         {.name = "space",
@@ -83,7 +82,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .value = &space,
          .placeholder = "SPACE",
          .help = "only that one"},
-        CF_OPT_JSON(&json),
+        CF_OPT_JSON(&fleet.json),
         CF_FLEET_OPTS(&fleet),
         {.name = NULL},
     };
@@ -95,9 +94,9 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
             result =
                 cf_command_misuse(command, "one operation at a time, but got %.60s as well", args.rest[1]);
         else if (strcmp(op, "status") == 0)
-            result = operate(&fleet, CF_INDEX_STATUS, space, json);
+            result = operate(&fleet, CF_INDEX_STATUS, space);
         else if (strcmp(op, "rebuild") == 0)
-            result = operate(&fleet, CF_INDEX_REBUILD, space, json);
+            result = operate(&fleet, CF_INDEX_REBUILD, space);
         else
             result = cf_command_misuse(command, "%s%.60s: the operation is status or rebuild",
                                        op[0] ? "unknown operation " : "no operation", op);

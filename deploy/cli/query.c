@@ -18,7 +18,6 @@ struct query_call {
     const char *space, *vector;
     struct cf_texts images;
     const char **names; /* of the pictures, or of the albums */
-    bool json;
 
     struct outcome *outcomes; /* one a target */
     struct cf_reply **replies;
@@ -85,8 +84,7 @@ static enum cf_exit batch_ask(struct query_call *call, struct batch *batch)
         struct cf_detail detail;
         (void)cf_fail(&detail, CF_E_INVALID, "the fleet answered %zu targets with %zu results", batch->count,
                       answer->result_count);
-        cf_say("query", subject, CF_E_INVALID, &detail);
-        return CF_EXIT_REFUSED;
+        return cf_fleet_tell(&call->fleet, subject, CF_E_INVALID, &detail);
     }
     for (size_t i = 0; i < batch->count; i++)
         call->outcomes[batch->index[i]].result = answer->results[i];
@@ -113,13 +111,15 @@ static enum cf_exit ask_all(struct query_call *call)
 
 /* ---- printing ---- */
 
-static enum cf_err print_json(const struct query_call *call, struct cf_detail *detail)
+/* When all failed the answer's own members give way to the first one's error. */
+static enum cf_err print_json(const struct query_call *call, bool all_failed, struct cf_detail *detail)
 {
     struct cf_json *json = cf_json_new();
-    cf_view_answer_json(json, &call->whole);
-    if (call->targets.count == 1) {
+    if (!all_failed)
+        cf_view_answer_json(json, &call->whole);
+    if (all_failed || call->targets.count == 1)
         cf_view_result_json(json, &call->outcomes[0].result);
-    } else {
+    if (call->targets.count > 1) {
         cf_json_array(json, "results");
         for (size_t i = 0; i < call->targets.count; i++) {
             cf_json_object(json, NULL);
@@ -165,8 +165,10 @@ static enum cf_exit report(const struct query_call *call)
     size_t done = call->targets.count - failed;
     struct cf_detail detail = {""};
     enum cf_err err = CF_OK;
-    if (done > 0)
-        err = call->json ? print_json(call, &detail) : print_text(call);
+    if (call->fleet.json)
+        err = print_json(call, done == 0, &detail);
+    else if (done > 0)
+        err = print_text(call);
     if (err) {
         cf_say("query", cf_str(""), err, &detail);
         return cf_exit_of(err);
@@ -227,10 +229,8 @@ static enum cf_exit choose(const struct cf_command *command, struct query_call *
         struct cf_detail detail = {""};
         call->targets.kind = CF_TARGET_VECTOR;
         enum cf_err err = cf_targets_read_vectors(&call->targets, call->vector, call->space, &detail);
-        if (err) {
-            cf_say(command->name, cf_str(""), err, &detail);
-            return cf_exit_of(err);
-        }
+        if (err)
+            return cf_fleet_tell(&call->fleet, cf_str(""), err, &detail);
     }
     return query(call);
 }
@@ -297,7 +297,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .high = CF_DEADLINE_MS_MAX,
          .placeholder = "MS",
          .help = "an answer after that is of no use (default: the fleet's)"},
-        CF_OPT_JSON(&call.json),
+        CF_OPT_JSON(&call.fleet.json),
         CF_FLEET_OPTS(&call.fleet),
         {.name = NULL},
     };
@@ -319,7 +319,9 @@ const struct cf_command cf_command_query = {
              "gives "
              "{\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\"neighbors\":[{\"album\":…,"
              "\"distance\":…,…}]},\n"
-             "several give \"results\":[{\"neighbors\":[…]},…] instead. Exits 2 for a k, space or vector "
-             "that is wrong.",
+             "several give \"results\":[{\"neighbors\":[…]},…] instead. When all failed\n"
+             "it is {\"error\":…,\"detail\":…} (of the first, with \"results\" when there are several), and "
+             "still a line each on\n"
+             "standard error. Exits 2 for a k, space or vector that is wrong.",
     .run = run,
 };

@@ -24,7 +24,8 @@ void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *re
         cf_json_text(json, "album", neighbor->album);
         cf_json_real(json, "distance", neighbor->distance);
         cf_json_text(json, "title", neighbor->title);
-        cf_json_text(json, "artist", neighbor->artist);
+        if (neighbor->artist.len > 0)
+            cf_json_text(json, "artist", neighbor->artist);
         cf_json_end(json);
     }
     cf_json_end(json);

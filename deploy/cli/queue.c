@@ -6,6 +6,8 @@
 #include "deploy/cli/text.h"
 #include "deploy/cli/view.h"
 
+enum { LIST_DEFAULT = 100, LIST_MAX = 100000 };
+
 struct queue_call {
     struct cf_fleet fleet;
     const struct cf_command *command;
@@ -13,7 +15,7 @@ struct queue_call {
     enum cf_queue_op op;
     enum cf_state state;
     uint64_t limit;
-    bool all, json;
+    bool all;
     struct cf_str *albums;
     size_t album_count;
 };
@@ -135,24 +137,101 @@ static enum cf_exit judge(const struct queue_call *call, const struct cf_queue_o
     return found > 0 ? CF_EXIT_PARTLY : CF_EXIT_REFUSED;
 }
 
-static enum cf_exit ask(struct queue_call *call)
+/* One order, or one page of a list. */
+static enum cf_exit ask_once(struct queue_call *call, uint64_t limit, uint64_t after_seq, struct cf_reply **reply)
 {
-    struct cf_reply *reply = NULL;
     struct cf_msg request = {.kind = CF_KIND_QUEUE,
                              .queue = {.op = (int)call->op,
                                        .state = (int)call->state,
                                        .albums = call->albums,
                                        .album_count = call->album_count,
-                                       .limit = call->limit}};
+                                       .limit = limit,
+                                       .after_seq = after_seq}};
+    return cf_fleet_call(&call->fleet, &request, call->album_count == 1 ? call->albums[0] : cf_str(""), reply);
+}
+
+/* The pages of a list, and what they add up to. The jobs borrow from the pages. */
+struct listing {
+    struct cf_reply **pages;
+    size_t page_count;
+    struct cf_queue_ok whole;
+};
+
+static void listing_fini(struct listing *listing)
+{
+    for (size_t i = 0; i < listing->page_count; i++)
+        cf_reply_free(listing->pages[i]);
+    free(listing->pages);
+    free(listing->whole.jobs);
+}
+
+/* Takes the page over, whatever comes of it. */
+static bool listing_add(struct listing *listing, struct cf_reply *page)
+{
+    const struct cf_queue_ok *answer = &page->msg.queue_ok;
+    struct cf_queue_ok *whole = &listing->whole;
+    struct cf_reply **pages = realloc(listing->pages, (listing->page_count + 1) * sizeof(struct cf_reply *));
+    if (!pages) {
+        cf_reply_free(page);
+        return false;
+    }
+    listing->pages = pages;
+    pages[listing->page_count++] = page;
+    struct cf_queue_job *jobs = realloc(whole->jobs, (whole->job_count + answer->job_count + 1) * sizeof *jobs);
+    if (!jobs)
+        return false;
+    whole->jobs = jobs;
+    if (answer->job_count > 0)
+        memcpy(jobs + whole->job_count, answer->jobs, answer->job_count * sizeof *jobs);
+    whole->job_count += answer->job_count;
+    if (listing->page_count == 1)
+        whole->count = answer->count;
+    return true;
+}
+
+/* A message carries so many jobs at most: a longer list is asked for page by page. */
+static enum cf_exit list_pages(struct queue_call *call, struct listing *listing)
+{
+    uint64_t limit = call->limit ? call->limit : LIST_DEFAULT, after_seq = 0;
+    while (listing->whole.job_count < limit) {
+        uint64_t wanted = limit - listing->whole.job_count;
+        wanted = wanted < CF_BATCH_MAX ? wanted : CF_BATCH_MAX;
+        struct cf_reply *page = NULL;
+        enum cf_exit result = ask_once(call, wanted, after_seq, &page);
+        if (result)
+            return result;
+        size_t count = page->msg.queue_ok.job_count;
+        uint64_t last_seq = count ? page->msg.queue_ok.jobs[count - 1].version.seq : 0;
+        if (!listing_add(listing, page))
+            return cf_fleet_tell(&call->fleet, cf_str(""), CF_E_NO_MEMORY, NULL);
+        if (count < wanted || last_seq <= after_seq)
+            break;
+        after_seq = last_seq;
+    }
+    return CF_EXIT_DONE;
+}
+
+static enum cf_exit answer(struct queue_call *call, const struct cf_queue_ok *ok)
+{
+    enum cf_exit result = call->fleet.json ? print_json(call, ok) : print_text(call, ok);
+    return result ? result : judge(call, ok);
+}
+
+static enum cf_exit ask(struct queue_call *call)
+{
+    struct cf_reply *reply = NULL;
+    struct listing listing = {0};
     enum cf_exit result = cf_fleet_open(&call->fleet);
-    if (!result)
-        result = cf_fleet_call(&call->fleet, &request, call->album_count == 1 ? call->albums[0] : cf_str(""),
-                               &reply);
-    if (result)
-        return result;
-    result = call->json ? print_json(call, &reply->msg.queue_ok) : print_text(call, &reply->msg.queue_ok);
-    if (!result)
-        result = judge(call, &reply->msg.queue_ok);
+    if (!result && call->op == CF_QUEUE_LIST) {
+        result = list_pages(call, &listing);
+        if (!result)
+            result = answer(call, &listing.whole);
+    } else if (!result) {
+        result = ask_once(call, 0, 0, &reply);
+        if (!result)
+            result = answer(call, &reply->msg.queue_ok);
+    }
+    listing_fini(&listing);
     cf_reply_free(reply);
     return result;
 }
@@ -228,11 +307,11 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_UINT,
          .value = &call.limit,
          .low = 1,
-         .high = CF_K_MAX,
+         .high = LIST_MAX,
          .placeholder = "N",
-         .help = "list at most so many (default 100)"},
+         .help = "list at most so many, 1 to 100000 (default 100)"},
         {.name = "all", .kind = CF_OPT_FLAG, .value = &call.all, .help = "retry or purge whatever can be"},
-        CF_OPT_JSON(&call.json),
+        CF_OPT_JSON(&call.fleet.json),
         CF_FLEET_OPTS(&call.fleet),
         {.name = NULL},
     };

@@ -163,24 +163,22 @@ static enum cf_exit print(const struct cf_story *story, bool as_json)
     return cf_exit_of(err);
 }
 
-static enum cf_exit show(struct cf_fleet *fleet, struct cf_str album, bool json)
+static enum cf_exit show(struct cf_fleet *fleet, struct cf_str album)
 {
     struct cf_reply *reply = NULL;
     struct cf_msg request = {.kind = CF_KIND_SHOW, .show = {.album = album}};
     struct cf_detail detail = {""};
     enum cf_err err = cf_album_check(album, &detail);
-    if (err) {
-        cf_say("show", album, err, &detail);
-        return cf_exit_of(err);
-    }
+    if (err)
+        return cf_fleet_tell(fleet, album, err, &detail);
     enum cf_exit result = cf_fleet_open(fleet);
     if (!result)
         result = cf_fleet_call(fleet, &request, album, &reply);
     if (!result && reply->msg.story.state == CF_STATE_NONE) {
-        cf_say("show", album, CF_E_NOT_FOUND, NULL);
-        result = CF_EXIT_REFUSED;
+        (void)cf_fail(&detail, CF_E_NOT_FOUND, "no such album");
+        result = cf_fleet_tell(fleet, album, CF_E_NOT_FOUND, &detail);
     } else if (!result) {
-        result = print(&reply->msg.story, json);
+        result = print(&reply->msg.story, fleet->json);
     }
     cf_reply_free(reply);
     return result;
@@ -189,12 +187,11 @@ static enum cf_exit show(struct cf_fleet *fleet, struct cf_str album, bool json)
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct cf_fleet fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS};
-    bool json = false;
-    const struct cf_opt opts[] = {CF_OPT_JSON(&json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
+    const struct cf_opt opts[] = {CF_OPT_JSON(&fleet.json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
     struct cf_args args;
     enum cf_exit result;
     if (cf_command_parse(command, argc, argv, opts, &args, &result))
-        result = args.rest_count == 1 ? show(&fleet, cf_str(args.rest[0]), json)
+        result = args.rest_count == 1 ? show(&fleet, cf_str(args.rest[0]))
                                       : cf_command_misuse(command, "name one album");
     cf_fleet_close(&fleet);
     cf_args_free(&args);
@@ -206,6 +203,8 @@ const struct cf_command cf_command_show = {
     .usage = "ALBUM [--json]",
     .summary = "The whole story of one album",
     .about = "State, version, attempts, who described it and where it rests, its warnings, spaces and index "
-             "generations.",
+             "generations. With\n"
+             "--json an album that cannot be shown is {\"error\":…,\"detail\":…} there, and still a line on "
+             "standard error.",
     .run = run,
 };

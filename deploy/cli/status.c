@@ -198,8 +198,7 @@ static enum cf_exit print(const struct cf_status *status, bool as_json)
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct cf_fleet fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS};
-    bool json = false;
-    const struct cf_opt opts[] = {CF_OPT_JSON(&json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
+    const struct cf_opt opts[] = {CF_OPT_JSON(&fleet.json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
     struct cf_args args;
     struct cf_reply *reply = NULL;
     enum cf_exit result;
@@ -213,7 +212,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
     if (!result)
         result = cf_fleet_call(&fleet, &(struct cf_msg){.kind = CF_KIND_STATUS}, cf_str(""), &reply);
     if (!result)
-        result = print(&reply->msg.status, json);
+        result = print(&reply->msg.status, fleet.json);
 out:
     cf_reply_free(reply);
     cf_fleet_close(&fleet);

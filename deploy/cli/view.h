@@ -33,7 +33,7 @@ struct cf_answer_whole {
 };
 /* `{"space":…,"generation":…,"exact":…,"stale_ms":…` and the object stays open. */
 void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *whole);
-/* `"neighbors":[…]`, or `"error":…,"detail":…`, into the object that is open. */
+/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, the artist only when there is one, or `"error":…,"detail":…`, into the object that is open. */
 void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result);
 enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count,
                                    FILE *out) CF_MUST_CHECK;

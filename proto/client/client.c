@@ -1,7 +1,10 @@
 #include "proto/client/client.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -221,6 +224,36 @@ static enum cf_err open_socket(struct cf_client *client, struct cf_detail *detai
     return CF_OK;
 }
 
+/* "ipc://PATH" or "tcp://HOST:PORT", no more: the transport library knows other words, and takes some nonsense. */
+static bool is_endpoint(const char *text)
+{
+    static const char ipc[] = "ipc://", tcp[] = "tcp://";
+    if (strncmp(text, ipc, sizeof ipc - 1) == 0)
+        return text[sizeof ipc - 1] != '\0';
+    if (strncmp(text, tcp, sizeof tcp - 1) != 0)
+        return false;
+    const char *host = text + sizeof tcp - 1, *colon = strrchr(host, ':');
+    if (!colon || colon == host || colon[1] < '0' || colon[1] > '9')
+        return false;
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    return *end == '\0' && port >= 1 && port <= 65535;
+}
+
+/* The transport library keeps trying in silence at a socket that it may not touch. */
+static enum cf_err check_endpoint(const char *endpoint, struct cf_detail *detail)
+{
+    if (!is_endpoint(endpoint))
+        return cf_fail(detail, CF_E_INVALID, "\"%.120s\" is no endpoint: write ipc://PATH or tcp://HOST:PORT",
+                       endpoint);
+    const char *path = endpoint + strlen("ipc://");
+    if (endpoint[0] == 'i' && path[0] != '@' && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 &&
+        errno == EACCES)
+        return cf_fail(detail, CF_E_UNREACHABLE, "%.200s: permission denied: the fleet belongs to another user",
+                       path);
+    return CF_OK;
+}
+
 static enum cf_err prepare(struct cf_client *client, const char *endpoint, struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
@@ -232,6 +265,8 @@ static enum cf_err prepare(struct cf_client *client, const char *endpoint, struc
              (int)sizeof client->endpoint)
         err = cf_fail(detail, CF_E_INVALID, "the endpoint is too long: at most %d bytes",
                       CF_CONFIG_TEXT_MAX - 1);
+    if (!err)
+        err = check_endpoint(client->endpoint, detail);
     if (!err)
         err = cf_loop_new_plain(&client->loop, detail);
     return err ? err : open_socket(client, detail);

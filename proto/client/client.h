@@ -21,7 +21,8 @@ enum {
 };
 
 /* `endpoint` as "ipc://PATH" or "tcp://HOST:PORT", or NULL for the fleet of COVERFLEET_HOME and its configuration.
- * Connecting is lazy: an absent fleet shows at the first deadline as CF_E_UNREACHABLE. */
+ * Connecting is lazy: an absent fleet shows at the first deadline as CF_E_UNREACHABLE; only one whose socket we may not
+ * touch shows at once. CF_E_INVALID for what is no endpoint, or a configuration that is wrong. */
 enum cf_err cf_client_new(const char *endpoint, struct cf_client **client, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_client_free(struct cf_client *client); /* takes NULL; what is still in flight ends with CF_E_SHUTTING_DOWN */
 

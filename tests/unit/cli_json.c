@@ -96,7 +96,7 @@ static void answers_have_the_promised_shape(void **state)
     cf_view_result_json(json, &good);
     prints(json, "{\"space\":\"gist\",\"generation\":3,\"exact\":true,\"stale_ms\":12,\"neighbors\":["
                  "{\"album\":\"R-2\",\"distance\":0.5,\"title\":\"Two\",\"artist\":\"B\"},"
-                 "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\",\"artist\":\"\"}]}\n");
+                 "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\"}]}\n");
     json = cf_json_new();
     cf_view_result_json(json, &bad);
     prints(json, "{\"error\":\"flagged\",\"detail\":\"no contrast\"}\n");

@@ -135,7 +135,69 @@ static void an_absent_fleet_is_three_and_soon(void **state)
     calls("show a --deadline 100ms --endpoint ipc:///nowhere/at-all", CF_EXIT_UNREACHABLE,
           "ipc:///nowhere/at-all");
     assert_true(cf_clock_mono_ms() - started_ms < 5000);
-    calls("status --endpoint smoke-signals", CF_EXIT_USAGE, "smoke-signals");
+}
+
+static void endpoints_must_be_some(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"smoke-signals", "ipc://",          "tcp://",
+                                      "tcp://host",    "tcp://:5555",     "tcp://host:0",
+                                      "tcp://host:x",  "tcp://host:5x",   "tcp://host:65536",
+                                      "inproc://x",    "ipc:/some/where", "udp://127.0.0.1:9"};
+    char line[128];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "status --deadline 100ms --endpoint %s", bad[i]);
+        calls(line, CF_EXIT_USAGE, bad[i]);
+    }
+}
+
+static void a_forbidden_fleet_is_named_at_once(void **state)
+{
+    (void)state;
+    char path[64], line[256];
+    snprintf(path, sizeof path, "%s/locked", folder);
+    assert_int_equal(mkdir(path, 0), 0);
+    bool root = geteuid() == 0;
+    if (root)
+        assert_int_equal(seteuid(65534), 0); /* nothing is forbidden to root */
+    uint64_t started_ms = cf_clock_mono_ms();
+    snprintf(line, sizeof line, "status --json --endpoint ipc://%s/client.sock", path);
+    enum cf_exit result = call(line);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(result, CF_EXIT_UNREACHABLE);
+    assert_non_null(strstr(complaint, "permission denied"));
+    assert_non_null(strstr(complaint, path));
+    assert_ptr_equal(strstr(output, "{\"error\":\"unreachable\",\"detail\":\""), output);
+    assert_true(cf_clock_mono_ms() - started_ms < 2000);
+}
+
+static void failures_are_json_too(void **state)
+{
+    (void)state;
+    call("show a --json --deadline 100ms");
+    assert_ptr_equal(strstr(output, "{\"error\":\"unreachable\",\"detail\":\""), output);
+    call("show a\tb --json");
+    assert_ptr_equal(strstr(output, "{\"error\":\"bad_album\""), output);
+    call("query --image gone.jpg --json");
+    assert_ptr_equal(strstr(output, "{\"error\":\"not_found\""), output);
+    assert_null(strstr(output, "generation"));
+    call("query --image gone.jpg gone2.jpg --json");
+    assert_ptr_equal(strstr(output, "{\"error\":\"not_found\""), output);
+    assert_non_null(strstr(output, "\"results\":[{\"error\":\"not_found\""));
+    call("query --vector gone.f32 --json");
+    assert_ptr_equal(strstr(output, "{\"error\":\"not_found\""), output);
+    call("show a --deadline 100ms");
+    assert_string_equal(output, "");
+}
+
+static void pipes_are_no_pictures(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    calls("describe pipe", CF_EXIT_REFUSED, "not a regular file");
+    calls("query --image pipe", CF_EXIT_REFUSED, "not a regular file");
+    calls("query --vector pipe", CF_EXIT_REFUSED, "not a regular file");
 }
 
 static void albums_that_cannot_be_are_refused_here(void **state)
@@ -161,11 +223,12 @@ static void write_bytes(const char *name, const void *bytes, size_t len)
 static void pictures_are_described_offline(void **state)
 {
     (void)state;
-    uint8_t picture[15 + 16 * 16 * 3] = "P6\n16 16\n255\n";
-    size_t header = strlen((const char *)picture);
-    for (size_t i = header; i < sizeof picture; i++)
+    static const char header[] = "P6\n16 16\n255\n";
+    uint8_t picture[sizeof header - 1 + 16 * 16 * 3];
+    memcpy(picture, header, sizeof header - 1);
+    for (size_t i = sizeof header - 1; i < sizeof picture; i++)
         picture[i] = (uint8_t)(i * 37 % 251);
-    write_bytes("p.ppm", picture, header + 16 * 16 * 3);
+    write_bytes("p.ppm", picture, sizeof picture);
     write_bytes("text.jpg", "no picture", 10);
     write_bytes("empty.jpg", "", 0);
     calls("describe p.ppm --space gray16 --format json", CF_EXIT_DONE, "\"dim\":256");
@@ -331,6 +394,10 @@ int main(void)
         cmocka_unit_test(wrong_calls_exit_with_two_and_say_why),
         cmocka_unit_test(help_is_everywhere),
         cmocka_unit_test(an_absent_fleet_is_three_and_soon),
+        cmocka_unit_test(endpoints_must_be_some),
+        cmocka_unit_test(a_forbidden_fleet_is_named_at_once),
+        cmocka_unit_test(failures_are_json_too),
+        cmocka_unit_test(pipes_are_no_pictures),
         cmocka_unit_test(albums_that_cannot_be_are_refused_here),
         cmocka_unit_test(pictures_are_described_offline),
         cmocka_unit_test(vectors_must_be_whole_rows),

@@ -187,12 +187,12 @@ const struct cf_command cf_command_push = {
     .usage = "ALBUM=FILE... | FOLDER... | - | --table FILE [--root FOLDER]",
     .summary = "Push covers: each is acknowledged when it is on disk",
     .about =
-        "A folder gives every file in it, album id = file name without extension. - reads lines ALBUM=FILE "
-        "or\n"
-        "ALBUM, a tab, FILE. The same picture with the same metadata again is unchanged and costs nothing.\n"
-        "The last line with --json is "
-        "{\"accepted\":…,\"unchanged\":…,\"refused\":…,\"described\":…,\"dead\":…};\n"
-        "lines before it name each cover that was refused or is dead. Exits 4 when only some went well, 1 "
-        "when none.",
+        "A folder gives every file in it, album id = file name without extension; hidden files and those that are no\n"
+        "pictures by their names (.tsv .txt .csv .json .md .html .xml .ini .log .db) are passed over. - reads lines\n"
+        "ALBUM=FILE or ALBUM, a tab, FILE. A picture must be a regular file. The same picture with the same metadata\n"
+        "again is unchanged and costs nothing.\n"
+        "The last line with --json is {\"accepted\":…,\"unchanged\":…,\"refused\":…,\"described\":…,\"dead\":…};\n"
+        "lines before it name each cover that was refused or is dead. A line that a later line of the same push\n"
+        "supersedes counts as described when that later one is. Exits 4 when only some went well, 1 when none.",
     .run = run,
 };

@@ -25,7 +25,8 @@ struct cf_push_options {
 struct cf_push_counts {
     uint64_t accepted, unchanged, refused;
     uint64_t described, dead; /* of what was accepted */
-    uint64_t superseded;      /* a newer push, a removal or a purge took its place while we waited */
+    uint64_t by_later;        /* of the described: by a later line of the same push, which took its place */
+    uint64_t superseded;      /* a push of somebody else, a removal or a purge took its place while we waited */
 };
 
 /* A cover that is checked and read, on its way. */
@@ -50,6 +51,8 @@ struct cf_awaited {
     bool unchanged; /* known before: waited for, not counted as described by us */
 };
 
+struct cf_ours;
+
 struct cf_pusher {
     struct cf_fleet fleet;
     struct cf_push_options options;
@@ -66,6 +69,7 @@ struct cf_pusher {
 
     struct cf_awaited *awaited;
     size_t awaited_count, awaited_capacity, first_open, open_count;
+    struct cf_ours *ours; /* every version that this push was given */
     size_t *asked; /* indexes of the albums of the question that is in flight */
     size_t asked_count, cursor, shows_in_flight;
     bool asking, ask_front;
@@ -93,6 +97,8 @@ enum cf_err cf_push_check(const struct cf_cover *cover, struct cf_detail *detail
 void cf_push_await(struct cf_pusher *pusher, struct cf_str album, struct cf_version version, bool unchanged);
 /* Asks for the states of what is open, when it is time. */
 void cf_push_ask(struct cf_pusher *pusher, uint64_t now_ms);
+/* Was this version given to this push? */
+bool cf_push_is_ours(const struct cf_pusher *pusher, struct cf_version version);
 /* Is an album of that version settled by this answer, and how? CF_STATE_QUEUED: not yet; DESCRIBED, DEAD;
  * REMOVED: something newer took its place. */
 enum cf_state cf_push_verdict(struct cf_version version, const struct cf_album_state *state);

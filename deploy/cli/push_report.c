@@ -79,10 +79,14 @@ static void print_counts(const struct cf_pusher *pusher)
     if (pusher->options.wait)
         printf("; %llu described, %llu dead", (unsigned long long)counts->described,
                (unsigned long long)counts->dead);
+    if (counts->by_later > 0)
+        printf(", %llu superseded by a later line", (unsigned long long)counts->by_later);
     if (counts->superseded > 0)
         printf(", %llu replaced or removed meanwhile", (unsigned long long)counts->superseded);
     if (pusher->open_count > 0)
         printf(", %zu still on their way", pusher->open_count);
+    if (cf_source_passed_over(pusher->source) > 0)
+        printf(", %llu passed over", (unsigned long long)cf_source_passed_over(pusher->source));
     printf(" in %s\n", time);
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "deploy/cli/table.h"
@@ -13,7 +14,7 @@
 struct cf_source {
     const char *const *names;
     size_t name_count, name_at;
-    uint64_t total;
+    uint64_t total, passed_over;
     bool endless; /* standard input: the total is not known */
 
     const char *folder; /* that is being listed */
@@ -61,6 +62,31 @@ static int is_wanted(const struct dirent *entry)
     return entry->d_name[0] != '.' && entry->d_type != DT_DIR;
 }
 
+/* What lies beside covers and is plainly none. Whatever is not surely that is pushed: the fleet says what it is. */
+static bool is_passed_over(const char *name)
+{
+    static const char *const others[] = {".tsv", ".txt", ".csv", ".json", ".md", ".html", ".xml", ".ini", ".log", ".db"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof others / sizeof others[0]; i++)
+        if (strcasecmp(dot, others[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Drops the entries that are passed over; returns how many. */
+static uint64_t pass_over(struct cf_source *source)
+{
+    int kept = 0, count = source->entry_count;
+    for (int i = 0; i < count; i++) {
+        if (is_passed_over(source->entries[i]->d_name))
+            free(source->entries[i]);
+        else
+            source->entries[kept++] = source->entries[i];
+    }
+    source->entry_count = kept;
+    return (uint64_t)(count - kept);
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -76,7 +102,9 @@ static void close_folder(struct cf_source *source)
     source->folder = NULL;
 }
 
-static enum cf_err open_folder(struct cf_source *source, const char *path, struct cf_detail *detail)
+/* `*passed_over` may be NULL. */
+static enum cf_err open_folder(struct cf_source *source, const char *path, uint64_t *passed_over,
+                               struct cf_detail *detail)
 {
     int count = scandir(path, &source->entries, is_wanted, by_name);
     if (count < 0)
@@ -84,12 +112,15 @@ static enum cf_err open_folder(struct cf_source *source, const char *path, struc
     source->folder = path;
     source->entry_count = count;
     source->entry_at = 0;
+    uint64_t passed = pass_over(source);
+    if (passed_over)
+        *passed_over += passed;
     return CF_OK;
 }
 
 static enum cf_err count_folder(struct cf_source *source, const char *path, struct cf_detail *detail)
 {
-    enum cf_err err = open_folder(source, path, detail);
+    enum cf_err err = open_folder(source, path, &source->passed_over, detail);
     if (!err)
         source->total += (uint64_t)source->entry_count;
     close_folder(source);
@@ -201,6 +232,11 @@ void cf_source_free(struct cf_source *source)
 uint64_t cf_source_total(const struct cf_source *source)
 {
     return source->endless ? 0 : source->total;
+}
+
+uint64_t cf_source_passed_over(const struct cf_source *source)
+{
+    return source->passed_over;
 }
 
 /* ---- reading ---- */
@@ -345,7 +381,7 @@ static enum cf_err next_named(struct cf_source *source, struct cf_arena *arena, 
             if (strcmp(name, "-") == 0)
                 err = open_lines(source, detail);
             else if (is_folder(name))
-                err = open_folder(source, name, detail);
+                err = open_folder(source, name, NULL, detail);
             else if ((*found = cf_source_split(cf_str(name), &album, &path)))
                 fill(arena, cover, album, "", path);
         }

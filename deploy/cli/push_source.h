@@ -27,6 +27,9 @@ void cf_source_free(struct cf_source *source); /* takes NULL */
 /* How many covers it will give; 0 when that cannot be told beforehand. */
 uint64_t cf_source_total(const struct cf_source *source);
 
+/* How many files of folders are no covers by their names (.txt, .json and the like) and will not be given. */
+uint64_t cf_source_passed_over(const struct cf_source *source);
+
 /* The next cover, into `arena`; `*end` instead when there is none. CF_E_IO and CF_E_NO_MEMORY end the source.
  */
 enum cf_err cf_source_next(struct cf_source *source, struct cf_arena *arena, struct cf_cover *cover,

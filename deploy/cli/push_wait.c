@@ -1,9 +1,40 @@
 #include <stdlib.h>
 
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "common/base/clock.h"
 #include "deploy/cli/push.h"
 
 enum { ASK_FIRST_MS = 10, ASK_LAST_MS = 250, SHOW_MS = 5000 };
+
+/* A version is given once, so that it tells the lines of this push from the pushes of others. */
+struct cf_ours {
+    struct cf_version version;
+    UT_hash_handle hh;
+};
+
+static bool ours_add(struct cf_pusher *pusher, struct cf_version version)
+{
+    if (cf_push_is_ours(pusher, version))
+        return true;
+    struct cf_ours *ours = calloc(1, sizeof *ours);
+    if (!ours)
+        return false;
+    ours->version = version;
+    HASH_ADD(hh, pusher->ours, version, sizeof ours->version, ours);
+    if (ours->hh.tbl)
+        return true;
+    free(ours);
+    return false;
+}
+
+bool cf_push_is_ours(const struct cf_pusher *pusher, struct cf_version version)
+{
+    struct cf_ours *ours = NULL;
+    HASH_FIND(hh, pusher->ours, &version, sizeof version, ours);
+    return ours != NULL;
+}
 
 void cf_push_await(struct cf_pusher *pusher, struct cf_str album, struct cf_version version, bool unchanged)
 {
@@ -15,7 +46,7 @@ void cf_push_await(struct cf_pusher *pusher, struct cf_str album, struct cf_vers
         pusher->awaited = grown;
         pusher->awaited_capacity = capacity;
     }
-    char *name = strndup(album.data, album.len);
+    char *name = ours_add(pusher, version) ? strndup(album.data, album.len) : NULL;
     if (!name)
         goto out_of_memory;
     pusher->awaited[pusher->awaited_count++] = (struct cf_awaited){name, version, unchanged};
@@ -85,13 +116,23 @@ static void report_dead(struct cf_pusher *pusher, const char *album, struct cf_s
 
 static bool settle(struct cf_pusher *pusher, struct cf_awaited *awaited, const struct cf_album_state *state)
 {
-    switch (cf_push_verdict(awaited->version, state)) {
+    bool newer = state->state != CF_STATE_NONE && cf_version_compare(state->version, awaited->version) > 0;
+    bool by_later = newer && cf_push_is_ours(pusher, state->version);
+    /* Whose the newer version is shows when all is acknowledged. */
+    if (newer && !by_later && !cf_push_is_sent(pusher))
+        return false;
+    switch (cf_push_verdict(by_later ? state->version : awaited->version, state)) {
     case CF_STATE_QUEUED:
         return false;
     case CF_STATE_DESCRIBED:
         pusher->counts.described += awaited->unchanged ? 0 : 1;
+        pusher->counts.by_later += by_later && !awaited->unchanged ? 1 : 0;
         break;
     case CF_STATE_DEAD:
+        if (by_later) { /* told once, of the line that died */
+            pusher->counts.superseded += awaited->unchanged ? 0 : 1;
+            break;
+        }
         pusher->counts.dead++;
         report_dead(pusher, awaited->album, state->error);
         break;
@@ -172,6 +213,12 @@ void cf_push_wait_fini(struct cf_pusher *pusher)
 {
     for (size_t i = 0; i < pusher->awaited_count; i++)
         free(pusher->awaited[i].album);
+    struct cf_ours *ours, *next;
+    HASH_ITER(hh, pusher->ours, ours, next)
+    {
+        HASH_DEL(pusher->ours, ours);
+        free(ours);
+    }
     free(pusher->awaited);
     free(pusher->asked);
 }

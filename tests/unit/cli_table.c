@@ -210,6 +210,8 @@ static void pairs_and_folders_follow_each_other(void **state)
     write_file("c/b.jpg", "b");
     write_file("c/a.ppm", "a");
     write_file("c/.hidden", "no");
+    write_file("c/samples.tsv", "no");
+    write_file("c/README.MD", "no");
     assert_int_equal(symlink("b.jpg", in_folder("c/link.jpg")), 0);
     assert_int_equal(symlink("sub", in_folder("c/loop")), 0);
     char covers[256], a[300], b[300], l[300];
@@ -222,10 +224,12 @@ static void pairs_and_folders_follow_each_other(void **state)
     struct cf_arena *arena = cf_arena_new();
     assert_int_equal(cf_source_new(&source, names, 3, NULL, NULL, NULL), CF_OK);
     assert_in_range(cf_source_total(source), 5, 6);
+    assert_int_equal(cf_source_passed_over(source), 2);
     next_is(source, arena, "R-1", "x.jpg");
     next_is(source, arena, "a", a);
     next_is(source, arena, "b", b);
     next_is(source, arena, "link", l);
+    assert_int_equal(cf_source_passed_over(source), 2); /* not counted again */
     next_is(source, arena, "R-2", "/y.jpg");
     ends(source, arena);
     cf_source_free(source);

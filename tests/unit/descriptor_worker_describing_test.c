@@ -23,6 +23,23 @@ static struct cf_config config;
 static struct cf_home home;
 static struct cf_decoder *decoder;
 
+/* The shard's reads: the read_fails_at-th from now on fails once. */
+static unsigned read_fails_at;
+static enum cf_err read_err;
+
+enum cf_err __real_cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,
+                                  struct cf_shard_album *album, struct cf_detail *detail);
+enum cf_err __wrap_cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,
+                                  struct cf_shard_album *album, struct cf_detail *detail);
+
+enum cf_err __wrap_cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_arena *arena,
+                                  struct cf_shard_album *album, struct cf_detail *detail)
+{
+    if (read_fails_at && --read_fails_at == 0)
+        return cf_fail(detail, read_err, "a read that fails");
+    return __real_cf_shard_album(shard, id, arena, album, detail);
+}
+
 /* A 64x64 PPM: one grey when `step` is 0, otherwise diagonal stripes. */
 static struct cf_bytes picture(unsigned step)
 {
@@ -161,6 +178,83 @@ static void each_cover_has_its_own_outcome(void **state)
     cf_describing_free(describing);
 }
 
+/* The files of a root that is not there go back, those of another root and pushed bytes are described. */
+static void a_missing_root_hands_its_covers_back(void **state)
+{
+    (void)state;
+    char path[STORE_PATH_MAX], away[STORE_PATH_MAX], inside[STORE_PATH_MAX], none[STORE_PATH_MAX];
+    store_folder_path(path, "shards/descriptor-3");
+    store_folder_path(away, "unmounted/a.ppm");
+    store_folder_path(inside, "covers/a.ppm");
+    store_folder_path(none, "covers/none.ppm");
+    assert_int_equal(cf_file_publish(inside, picture(3), NULL), CF_OK);
+    config.root_count = 2;
+    snprintf(config.roots[1], sizeof config.roots[1], "%s/unmounted", store_folder);
+    struct cf_describing *describing = open_describing(path);
+    struct cf_cover_batch *batch = cf_cover_batch_new(4);
+    struct cf_cover *covers[4];
+    const char *const files[] = {inside, away, none, NULL};
+    for (uint64_t i = 0; i < 4; i++) {
+        char id[] = {(char)('a' + i), '\0'};
+        covers[i] = add(batch, id, i + 1, files[i] ? (struct cf_bytes){0} : picture(5));
+        covers[i]->job.file = cf_str(files[i] ? files[i] : "");
+    }
+    while (batch->settled < batch->count)
+        cf_describing_run(describing, batch);
+    config.root_count = 1;
+    expect_outcome(covers[0], CF_OUTCOME_DONE, CF_OK);
+    expect_outcome(covers[1], CF_OUTCOME_BACK, CF_E_IO);
+    expect_outcome(covers[2], CF_OUTCOME_REFUSED, CF_E_NOT_FOUND);
+    expect_outcome(covers[3], CF_OUTCOME_DONE, CF_OK);
+    assert_int_equal(batch->files_err, CF_E_IO);
+    assert_non_null(strstr(batch->files_detail.text, "unmounted"));
+    assert_int_equal(batch->store_err, CF_OK);
+    assert_int_equal(batch->fatal_err, CF_OK);
+    cf_cover_batch_free(batch);
+    cf_describing_free(describing);
+}
+
+/* A shard that cannot be read in the look-ahead: all go back, nobody is blamed, and the worker goes on. */
+static void a_read_error_hands_back(void **state)
+{
+    (void)state;
+    static const enum cf_err errs[] = {CF_E_IO, CF_E_BUSY, CF_E_NO_MEMORY};
+    char path[STORE_PATH_MAX];
+    store_folder_path(path, "shards/descriptor-4");
+    struct cf_describing *describing = open_describing(path);
+    for (unsigned at = 1; at <= 40; at += 3) { /* also with pictures at the decoder */
+        struct cf_cover_batch *batch = cf_cover_batch_new(40);
+        for (uint64_t i = 0; i < 40; i++) {
+            char id[16];
+            snprintf(id, sizeof id, "%u-%llu", at, (unsigned long long)i);
+            add(batch, id, i + 1, picture(3));
+        }
+        read_err = errs[at % 3];
+        read_fails_at = at;
+        cf_describing_run(describing, batch);
+        assert_int_equal(read_fails_at, 0); /* it was met */
+        assert_int_equal(batch->settled, 40);
+        assert_int_equal(batch->store_err, read_err);
+        assert_int_equal(batch->fatal_err, CF_OK);
+        for (size_t i = 0; i < 40; i++) {
+            expect_outcome(batch->covers[i], CF_OUTCOME_BACK, read_err);
+            batch->covers[i]->outcome = CF_OUTCOME_NONE;
+            batch->covers[i]->err = CF_OK;
+            batch->covers[i]->begun = false;
+            batch->covers[i]->picture = 0;
+        }
+        batch->settled = 0;
+        batch->store_err = CF_OK;
+        while (batch->settled < batch->count) /* leased again */
+            cf_describing_run(describing, batch);
+        assert_int_equal(batch->store_err, CF_OK);
+        for (size_t i = 0; i < 40; i++)
+            expect_outcome(batch->covers[i], CF_OUTCOME_DONE, CF_OK);
+        cf_cover_batch_free(batch);
+    }
+    cf_describing_free(describing);
+}
+
 static struct cf_cover *run_one(struct cf_describing *describing, struct cf_cover_batch **batch, uint64_t seq,
                                 int action)
 {
@@ -289,6 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cover_has_its_own_outcome),
         cmocka_unit_test(the_same_version_again_is_done_an_older_one_refused),
+        cmocka_unit_test(a_missing_root_hands_its_covers_back),
+        cmocka_unit_test(a_read_error_hands_back),
         cmocka_unit_test(a_full_disk_hands_back),
         cmocka_unit_test(a_shard_of_somebody_else_is_refused),
     };

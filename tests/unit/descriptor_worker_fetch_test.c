@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "workers/descriptor/fetch.h"
 
 static struct cf_config config;
+static bool ours; /* what the last fetch said */
 
 static void write_text(const char *name, const char *text)
 {
@@ -66,7 +68,7 @@ static enum cf_err fetch(const char *name, const char *expected)
     struct cf_buf buf;
     struct cf_detail detail = {""};
     cf_buf_init(&buf);
-    enum cf_err err = cf_fetch_file(&config, cf_str(path), &buf, &detail);
+    enum cf_err err = cf_fetch_file(&config, cf_str(path), &buf, &ours, &detail);
     if (err == CF_OK) {
         assert_non_null(expected);
         assert_int_equal(buf.len, strlen(expected));
@@ -130,24 +132,80 @@ static void any_root_will_do(void **state)
     config.root_count = 1;
 }
 
+/* What is not mounted or cannot be opened is no fault of a cover's. */
+static void a_root_that_fails_is_ours(void **state)
+{
+    (void)state;
+    char root[sizeof config.roots[0]], gone[STORE_PATH_MAX], path[STORE_PATH_MAX];
+    memcpy(root, config.roots[0], sizeof root);
+    store_folder_path(gone, "unmounted");
+    snprintf(config.roots[0], sizeof config.roots[0], "%s", gone);
+    ours = false;
+    assert_int_equal(fetch("unmounted/a.jpg", NULL), CF_E_IO);
+    assert_true(ours);
+    struct cf_buf buf;
+    struct cf_detail detail;
+    cf_buf_init(&buf);
+    store_folder_path(path, "unmounted/a.jpg");
+    assert_int_equal(cf_fetch_file(&config, cf_str(path), &buf, &ours, &detail), CF_E_IO);
+    assert_non_null(strstr(detail.text, gone)); /* it names the root */
+    cf_buf_fini(&buf);
+    write_text("unmounted", "no folder");
+    ours = false;
+    assert_int_equal(fetch("unmounted/a.jpg", NULL), CF_E_IO);
+    assert_true(ours);
+    assert_int_equal(unlink(gone), 0);
+    /* The other root does not have it: the bad one might. */
+    config.root_count = 2;
+    snprintf(config.roots[1], sizeof config.roots[1], "%s", store_folder);
+    assert_int_equal(fetch("unmounted/a.jpg", NULL), CF_E_IO);
+    assert_true(ours);
+    config.root_count = 1;
+    memcpy(config.roots[0], root, sizeof root);
+    assert_int_equal(fetch("root/none.jpg", NULL), CF_E_NOT_FOUND);
+    assert_false(ours);
+    assert_int_equal(fetch("secret", NULL), CF_E_OUTSIDE_ROOTS);
+    assert_false(ours);
+}
+
+static void no_descriptor_left_is_ours(void **state)
+{
+    (void)state;
+    struct rlimit files, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    few = files;
+    few.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    enum cf_err err = fetch("root/a.jpg", "inside");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(err, CF_E_IO);
+    assert_true(ours);
+    assert_int_equal(fetch("root/a.jpg", "inside"), CF_OK);
+    assert_false(ours);
+}
+
 static void odd_paths(void **state)
 {
     (void)state;
     struct cf_buf buf;
     cf_buf_init(&buf);
-    assert_int_equal(cf_fetch_file(&config, cf_str(""), &buf, NULL), CF_E_NOT_FOUND);
-    assert_int_equal(cf_fetch_file(&config, cf_str("a.jpg"), &buf, NULL), CF_E_OUTSIDE_ROOTS);
-    assert_int_equal(cf_fetch_file(&config, (struct cf_str){"/x\0y", 4}, &buf, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(cf_fetch_file(&config, cf_str(""), &buf, &ours, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(cf_fetch_file(&config, cf_str("a.jpg"), &buf, &ours, NULL), CF_E_OUTSIDE_ROOTS);
+    assert_int_equal(cf_fetch_file(&config, (struct cf_str){"/x\0y", 4}, &buf, &ours, NULL), CF_E_NOT_FOUND);
     static char longest[5000];
     memset(longest, '/', sizeof longest - 1);
-    assert_int_equal(cf_fetch_file(&config, cf_str(longest), &buf, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(cf_fetch_file(&config, cf_str(longest), &buf, &ours, NULL), CF_E_NOT_FOUND);
     cf_buf_fini(&buf);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(files_below_a_root), cmocka_unit_test(nothing_else),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files_below_a_root),
+                                       cmocka_unit_test(nothing_else),
                                        cmocka_unit_test(only_regular_files_within_the_limit),
-                                       cmocka_unit_test(any_root_will_do), cmocka_unit_test(odd_paths)};
+                                       cmocka_unit_test(any_root_will_do),
+                                       cmocka_unit_test(odd_paths),
+                                       cmocka_unit_test(a_root_that_fails_is_ours),
+                                       cmocka_unit_test(no_descriptor_left_is_ours)};
     return cmocka_run_group_tests(tests, set_up, store_folder_remove);
 }

@@ -78,7 +78,14 @@ void cf_runner_drain(struct cf_runner *runner)
 /* ---- the compute thread's side: an album's first letter says what becomes of it ---- */
 
 static _Atomic(enum cf_err) store_err;
-static atomic_bool piecemeal;
+static atomic_bool piecemeal, unmounted;
+
+/* A cover whose file this machine does not give now. */
+static void give_back(struct cf_cover_batch *batch, struct cf_cover *cover)
+{
+    batch->files_err = cf_fail(&batch->files_detail, CF_E_IO, "the folder /covers cannot be opened");
+    cf_cover_fail(cover, CF_OUTCOME_BACK, CF_E_IO, &batch->files_detail);
+}
 
 static void settle(struct cf_cover *cover)
 {
@@ -109,7 +116,10 @@ void cf_describing_run(struct cf_describing *describing, struct cf_cover_batch *
             cf_cover_fail(cover, CF_OUTCOME_BACK, batch->store_err, NULL);
             continue;
         }
-        settle(cover);
+        if (cover->job.album.data[0] == 'u' && atomic_load(&unmounted))
+            give_back(batch, cover);
+        else
+            settle(cover);
         batch->committed = batch->committed || cover->outcome == CF_OUTCOME_DONE;
         if (atomic_load(&piecemeal))
             return;
@@ -145,6 +155,7 @@ static struct stage *open_stage(void)
     stage.config.descriptor_batch_albums_max = 4;
     atomic_store(&store_err, CF_OK);
     atomic_store(&piecemeal, false);
+    atomic_store(&unmounted, false);
     if (cf_loop_new(&stage.loop, &detail) != CF_OK ||
         cf_descriptor_new(stage.loop, &stage.config, NULL, "descriptor-7", &stage.descriptor, &detail) !=
             CF_OK)
@@ -249,6 +260,34 @@ static void a_full_shard_takes_the_credit_back(void **state)
     close_stage(stage);
 }
 
+static void a_missing_root_makes_the_worker_pause(void **state)
+{
+    (void)state;
+    struct stage *stage = open_stage();
+    atomic_store(&unmounted, true);
+    lease(stage, "u1 a u2 b c");
+    wait_posts(stage, 1);
+    assert_int_equal(stage->runner.credit, 0);
+    assert_string_equal(stage->runner.told, "failed c io;done a;done b;failed u1 io;failed u2 io;");
+    stage->runner.told[0] = '\0';
+    uint64_t since = cf_clock_mono_ms();
+    tick_until_posts(stage, 2);
+    assert_true(cf_clock_mono_ms() - since >= 100); /* not at once */
+    assert_int_equal(stage->runner.credit, 1);
+    lease(stage, "u1");
+    wait_posts(stage, 3);
+    assert_int_equal(stage->runner.credit, 0);
+    assert_string_equal(stage->runner.told, "failed u1 io;");
+    stage->runner.told[0] = '\0';
+    atomic_store(&unmounted, false);
+    tick_until_posts(stage, 4);
+    lease(stage, "u1");
+    wait_posts(stage, 5);
+    assert_string_equal(stage->runner.told, "done u1;");
+    assert_int_equal(stage->runner.credit, 8);
+    close_stage(stage);
+}
+
 static void reports_wait_for_the_broker(void **state)
 {
     (void)state;
@@ -319,6 +358,7 @@ int main(void)
         cmocka_unit_test(outcomes_are_told_as_they_are),
         cmocka_unit_test(slow_batches_are_told_piece_by_piece),
         cmocka_unit_test(a_full_shard_takes_the_credit_back),
+        cmocka_unit_test(a_missing_root_makes_the_worker_pause),
         cmocka_unit_test(reports_wait_for_the_broker),
         cmocka_unit_test(a_new_registration_hears_no_old_failures),
         cmocka_unit_test(more_than_the_credit_goes_back),

@@ -55,8 +55,9 @@ struct cf_cover_batch {
     size_t settled;        /* the first so many have an outcome */
     bool committed;        /* something was written and synced */
     enum cf_err store_err; /* the shard does not take writes: what was not settled before is handed back */
+    enum cf_err files_err; /* a file that this machine did not give now: its cover is handed back */
     enum cf_err fatal_err; /* this worker cannot go on */
-    struct cf_detail detail;
+    struct cf_detail detail, files_detail;
     struct cf_cover *covers[];
 };
 

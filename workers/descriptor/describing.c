@@ -23,8 +23,9 @@ struct cf_describing {
     float *values[CF_SPACE_COUNT];
 };
 
-/* Why a cover could not be settled: its own failure, or one of the worker's that ends the batch. */
-enum fault { FAULT_COVER, FAULT_STORE, FAULT_WORKER };
+/* Why a cover could not be settled: its own failure, a file that this machine does not give now, or a failure
+ * of the worker's that ends the batch. */
+enum fault { FAULT_COVER, FAULT_FILES, FAULT_STORE, FAULT_WORKER };
 
 struct failure {
     enum fault fault;
@@ -116,9 +117,12 @@ static enum cf_err fetch(struct cf_describing *describing, const struct cf_job *
     *file = job->bytes;
     if (job->file.len) {
         cf_buf_clear(&describing->file);
-        enum cf_err err = cf_fetch_file(describing->config, job->file, &describing->file, detail);
-        if (err != CF_OK)
-            return cover_failed(failure, err);
+        bool ours;
+        enum cf_err err = cf_fetch_file(describing->config, job->file, &describing->file, &ours, detail);
+        if (err != CF_OK) {
+            failure->fault = ours ? FAULT_FILES : FAULT_COVER;
+            return failure->err = err;
+        }
         *file = cf_buf_bytes(&describing->file);
     }
     cf_sha256(*file, sha256);
@@ -324,12 +328,18 @@ static enum cf_err open_again(struct cf_describing *describing, struct cf_detail
     return describing->shard ? CF_OK : cf_shard_open(describing->path, &describing->shard, detail);
 }
 
-/* CF_OK when the failure was the cover's own and is noted. */
-static enum cf_err note(struct cf_cover *cover, enum cf_err err, const struct failure *failure)
+/* CF_OK when the failure was this one cover's and is noted. */
+static enum cf_err note(struct cf_cover_batch *batch, struct cf_cover *cover, enum cf_err err,
+                        const struct failure *failure)
 {
-    if (err == CF_OK || failure->fault != FAULT_COVER)
+    if (err == CF_OK || failure->fault == FAULT_STORE || failure->fault == FAULT_WORKER)
         return err;
-    cf_cover_fail(cover, outcome_of(err), err, &failure->detail);
+    bool own = failure->fault == FAULT_COVER;
+    cf_cover_fail(cover, own ? outcome_of(err) : CF_OUTCOME_BACK, err, &failure->detail);
+    if (!own && batch->files_err == CF_OK) {
+        batch->files_err = err;
+        batch->files_detail = failure->detail;
+    }
     return CF_OK;
 }
 
@@ -351,7 +361,7 @@ static enum cf_err begin_some(struct cf_describing *describing, struct cf_cover_
         if (err == CF_E_BUSY && failure->fault == FAULT_COVER)
             return CF_OK;
         cover->begun = true;
-        err = note(cover, err, failure);
+        err = note(batch, cover, err, failure);
         if (err != CF_OK)
             return err;
     }
@@ -383,7 +393,7 @@ static enum cf_err settle_next(struct cf_describing *describing, struct cf_cover
     if (err != CF_OK || cover->outcome != CF_OUTCOME_NONE)
         return err;
     *failure = (struct failure){FAULT_COVER, CF_OK, {""}};
-    return note(cover, end(describing, cover, failure), failure);
+    return note(batch, cover, end(describing, cover, failure), failure);
 }
 
 /* CF_OK, or a failure that is not a cover's. */

@@ -10,8 +10,9 @@
 
 /* Appends the file's bytes to `out`. CF_E_OUTSIDE_ROOTS (also for everything when there are no roots),
  * CF_E_NOT_FOUND, CF_E_UNSUPPORTED (no regular file), CF_E_TOO_LARGE (image.bytes_max), CF_E_IO,
- * CF_E_NO_MEMORY. Any thread. */
-enum cf_err cf_fetch_file(const struct cf_config *config, struct cf_str path, struct cf_buf *out,
+ * CF_E_NO_MEMORY. `*ours` tells whether a failure is the machine's and not the path's: a root that cannot be
+ * opened (it is not mounted, say), a disk that does not read, no descriptor or memory left. Any thread. */
+enum cf_err cf_fetch_file(const struct cf_config *config, struct cf_str path, struct cf_buf *out, bool *ours,
                           struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -24,7 +24,7 @@ struct cf_descriptor {
     bool busy; /* one batch is at the compute thread */
     /* Settled and to be told, oldest first. */
     struct cf_cover_batch *outbox, **outbox_end;
-    /* The shard refuses writes: no credit, and tried again at retry_at_ms. */
+    /* The shard refuses writes, or files cannot be read: no credit, and tried again at retry_at_ms. */
     bool refusing, told;
     uint64_t retry_at_ms, retry_ms;
     enum cf_err fatal;
@@ -335,19 +335,24 @@ static void tell_credit(struct cf_descriptor *descriptor, struct cf_runner *runn
         cf_log(CF_LOG_DEBUG, "credit_not_told", "credit=%llu", (unsigned long long)credit(descriptor));
 }
 
-static void begin_refusing(struct cf_descriptor *descriptor, struct cf_runner *runner,
-                           const struct cf_cover_batch *batch)
+static void tell_trouble(struct cf_descriptor *descriptor, const char *event, enum cf_err err,
+                         const struct cf_detail *detail)
 {
     if (!descriptor->told)
-        cf_log(CF_LOG_ERROR, "shard_refuses_writes", "shard=%s error=%s detail=\"%s\"", descriptor->name,
-               cf_err_name(batch->store_err), batch->detail.text);
+        cf_log(CF_LOG_ERROR, event, "shard=%s error=%s detail=\"%s\"", descriptor->name, cf_err_name(err),
+               detail->text);
     descriptor->told = true;
+}
+
+static void begin_refusing(struct cf_descriptor *descriptor, struct cf_runner *runner, enum cf_err err,
+                           const struct cf_detail *detail)
+{
     descriptor->refusing = true;
     descriptor->retry_ms = descriptor->retry_ms ? 2 * descriptor->retry_ms : RETRY_FIRST_MS;
     if (descriptor->retry_ms > RETRY_LAST_MS)
         descriptor->retry_ms = RETRY_LAST_MS;
     descriptor->retry_at_ms = cf_clock_mono_ms() + descriptor->retry_ms;
-    hand_back(descriptor, batch->store_err, batch->detail.text);
+    hand_back(descriptor, err, detail->text);
     tell_credit(descriptor, runner);
 }
 
@@ -356,13 +361,28 @@ static void end_refusing(struct cf_descriptor *descriptor, struct cf_runner *run
 {
     bool was_careful = descriptor->retry_ms != 0;
     if (batch->committed && was_careful) {
-        cf_log(CF_LOG_INFO, "shard_takes_writes", "shard=%s", descriptor->name);
+        cf_log(CF_LOG_INFO, "worker_goes_on", "shard=%s", descriptor->name);
         descriptor->retry_ms = 0;
         descriptor->told = false;
     }
     if (descriptor->refusing || (batch->committed && was_careful)) {
         descriptor->refusing = false;
         tell_credit(descriptor, runner);
+    }
+}
+
+/* Trouble that is no cover's makes the worker pause; a batch without any ends the pause. */
+static void judge(struct cf_descriptor *descriptor, struct cf_runner *runner,
+                  const struct cf_cover_batch *batch)
+{
+    if (batch->store_err != CF_OK) {
+        tell_trouble(descriptor, "shard_refuses_writes", batch->store_err, &batch->detail);
+        begin_refusing(descriptor, runner, batch->store_err, &batch->detail);
+    } else if (batch->files_err != CF_OK) {
+        tell_trouble(descriptor, "files_unreadable", batch->files_err, &batch->files_detail);
+        begin_refusing(descriptor, runner, batch->files_err, &batch->files_detail);
+    } else {
+        end_refusing(descriptor, runner, batch);
     }
 }
 
@@ -408,7 +428,7 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
     for (size_t i = 0; i < msg->lease.job_count; i++)
         take_job(descriptor, &msg->lease.jobs[i], now_ms);
     if (descriptor->refusing || descriptor->fatal != CF_OK)
-        hand_back(descriptor, CF_E_BUSY, "the worker's shard takes no writes now");
+        hand_back(descriptor, CF_E_BUSY, "the worker takes no covers now");
     if (cf_runner_is_draining(runner))
         hand_back(descriptor, CF_E_SHUTTING_DOWN, "the worker is leaving");
     pump(descriptor);
@@ -457,10 +477,7 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
         hand_back(descriptor, CF_E_SHUTTING_DOWN, "the worker is leaving");
         cf_runner_drain(runner);
     }
-    if (batch->store_err != CF_OK)
-        begin_refusing(descriptor, runner, batch);
-    else
-        end_refusing(descriptor, runner, batch);
+    judge(descriptor, runner, batch);
     push_outbox(descriptor, batch);
     if (rest)
         go_on(descriptor, runner, rest);

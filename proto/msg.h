@@ -168,6 +168,7 @@ struct cf_answer {
     uint64_t generation; /* 0: nothing indexed yet, all was searched in the tail */
     bool exact;
     uint64_t stale_ms;
+    uint64_t unreadable_shards; /* whose albums may be missing */
     struct cf_answer_result *results;
     size_t result_count;
 };
@@ -205,6 +206,7 @@ struct cf_worker_status {
     uint64_t pid, credit, leased, done, failed;
     double rate; /* done (queries for a query worker) a second, last ten seconds */
     uint64_t age_ms, silent_ms;
+    uint64_t unreadable_shards; /* as it last said */
 };
 struct cf_index_status {
     struct cf_str space;
@@ -319,10 +321,11 @@ struct cf_failed {
     size_t item_count;
 };
 
-/* heartbeat, both ways. From a query worker: what it serves. */
+/* heartbeat, both ways. From a query worker: what it serves; from it and the indexer: what it cannot read. */
 struct cf_heartbeat {
     struct cf_index_status *indexes;
     size_t index_count;
+    uint64_t unreadable_shards;
 };
 
 /* search, search_done: frame 0 of two; frame 1 is the client's query, or the whole reply to it, passed through as is. */

@@ -101,6 +101,7 @@ static const struct cf_field push_item_fields[] = {
 TABLE(push_item, "push.items", struct cf_push_item);
 static const struct cf_field push_fields[] = {
     LIST(struct cf_push, items, item_count, CF_FIELD_REQUIRED, CF_BATCH_MAX, push_item),
+    UINT(struct cf_push, nonce, 0, 0, 0),
 };
 
 static const struct cf_field result_fields[] = {
@@ -117,6 +118,7 @@ static const struct cf_field results_fields[] = {
 static const struct cf_field albums_fields[] = {
     STRS(struct cf_albums, albums, album_count, CF_FIELD_REQUIRED | CF_FIELD_RAW, CF_BATCH_MAX,
          CF_ALBUM_WIRE_BYTES_MAX),
+    UINT(struct cf_albums, nonce, 0, 0, 0),
 };
 
 static const struct cf_field album_state_fields[] = {
@@ -163,6 +165,7 @@ static const struct cf_field answer_fields[] = {
     UINT(struct cf_answer, generation, CF_FIELD_REQUIRED, 0, 0),
     BOOL(struct cf_answer, exact),
     UINT(struct cf_answer, stale_ms, 0, 0, 0),
+    UINT(struct cf_answer, unreadable_shards, 0, 0, 0),
     LIST(struct cf_answer, results, result_count, CF_FIELD_REQUIRED, CF_TARGETS_MAX, answer_result),
 };
 
@@ -211,6 +214,7 @@ static const struct cf_field worker_status_fields[] = {
     REAL(struct cf_worker_status, rate, 0, 0, 0),
     UINT(struct cf_worker_status, age_ms, 0, 0, 0),
     UINT(struct cf_worker_status, silent_ms, 0, 0, 0),
+    UINT(struct cf_worker_status, unreadable_shards, 0, 0, 0),
 };
 TABLE(worker_status, "status_ok.workers", struct cf_worker_status);
 static const struct cf_field index_status_fields[] = {
@@ -291,6 +295,7 @@ static const struct cf_field registration_fields[] = {
     WORD(struct cf_registration, role, CF_FIELD_REQUIRED, role_words),
     NAME(struct cf_registration, name, CF_FIELD_REQUIRED),
     UINT(struct cf_registration, pid, 0, 0, 0),
+    UINT(struct cf_registration, instance, 0, 0, 0),
     TEXT(struct cf_registration, host),
     TEXT(struct cf_registration, version),
 };
@@ -348,6 +353,7 @@ static const struct cf_field failed_fields[] = {
 
 static const struct cf_field heartbeat_fields[] = {
     LIST(struct cf_heartbeat, indexes, index_count, 0, CF_FLEET_MAX, index_status),
+    UINT(struct cf_heartbeat, unreadable_shards, 0, 0, 0),
 };
 static const struct cf_field search_fields[] = {
     UINT(struct cf_search, deadline_ms, 0, 0, CF_DEADLINE_MS_MAX),

@@ -12,13 +12,8 @@
 
 #include "common/store/shard.h"
 
-struct cf_vector_name {
-    struct cf_str space;
-    uint32_t space_version;
-};
-
 struct cf_album_record {
-    struct cf_shard_album album;
+    struct cf_shard_album album; /* its own list of vectors is not looked at, and filled in by nobody here */
     struct cf_vector_name *vectors;
     size_t vector_count;
 };

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
+
 /* The attachment, format 1, little-endian: u8 format | str space | u32 space version | u64 generation, built
  * ms | u32 count | count times (str shard, u64 log sequence). To change it: a new format number, read both.
  */
-enum { FORMAT = 1, MARK_BYTES_MIN = 12 };
+enum { FORMAT = 1, MARK_BYTES_MIN = 12, NUMBER_BYTES_MAX = 24 };
 
 enum cf_err cf_generation_encode(const struct cf_generation *generation, struct cf_buf *out,
                                  struct cf_detail *detail)
@@ -166,6 +168,47 @@ enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, 
         err = cf_fail(detail, CF_E_NOT_FOUND, "%s: no index of the space %s", folder, space);
     if (err == CF_OK)
         *generation = newest.number;
+    return err;
+}
+
+static enum cf_err reserved_path(const struct cf_home *home, const char *space, char *path, size_t size,
+                                 struct cf_detail *detail)
+{
+    return cf_home_path(home, path, size, detail, "data/index/%s.last", space);
+}
+
+enum cf_err cf_generation_reserve(const struct cf_home *home, const char *space, uint64_t generation,
+                                  struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX], text[NUMBER_BYTES_MAX];
+    enum cf_err err = reserved_path(home, space, path, sizeof path, detail);
+    if (err != CF_OK)
+        return err;
+    int len = snprintf(text, sizeof text, "%" PRIu64 "\n", generation);
+    return cf_file_publish(path, (struct cf_bytes){(const uint8_t *)text, (size_t)len}, detail);
+}
+
+enum cf_err cf_generation_reserved(const struct cf_home *home, const char *space, uint64_t *generation,
+                                   struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    enum cf_err err = reserved_path(home, space, path, sizeof path, detail);
+    struct cf_buf text;
+    cf_buf_init(&text);
+    if (err == CF_OK)
+        err = cf_file_read(path, NUMBER_BYTES_MAX, &text, detail);
+    if (err == CF_E_NOT_FOUND) {
+        *generation = 0;
+        err = CF_OK;
+    } else if (err == CF_OK) {
+        cf_buf_u8(&text, 0);
+        size_t digits = cf_buf_ok(&text) ? strspn((const char *)text.data, "0123456789") : 0;
+        if (digits == 0 || digits > 19 || digits + 2 != text.len || text.data[digits] != '\n')
+            err = cf_fail(detail, CF_E_CORRUPT, "%.250s: it holds no number", path);
+        else
+            *generation = strtoull((const char *)text.data, NULL, 10);
+    }
+    cf_buf_fini(&text);
     return err;
 }
 

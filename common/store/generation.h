@@ -59,6 +59,13 @@ enum cf_err cf_generation_path(const struct cf_home *home, const char *space, ui
  * finds one damaged can ask for the one before it. CF_E_NOT_FOUND when there is none, or no folder yet. */
 enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, uint64_t before,
                                  uint64_t *generation, struct cf_detail *detail) CF_MUST_CHECK;
+/* Remembers, beside the folder of the space, that this number was given away: it is never given again, also
+ * when the files are deleted. On disk when it returns. */
+enum cf_err cf_generation_reserve(const struct cf_home *home, const char *space, uint64_t generation,
+                                  struct cf_detail *detail) CF_MUST_CHECK;
+/* The highest number given away; 0 for none. CF_E_CORRUPT. */
+enum cf_err cf_generation_reserved(const struct cf_home *home, const char *space, uint64_t *generation,
+                                   struct cf_detail *detail) CF_MUST_CHECK;
 /* Deletes all but the newest `keep` of those not newer than `newest`; readers that mapped one keep their
  * mapping. */
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,

@@ -36,6 +36,8 @@ struct cf_kv {
     struct cf_detail failed_detail;
 };
 
+enum mode { PRIMARY, SECONDARY, READ_ONLY };
+
 struct cf_kv_iter {
     struct cf_kv *kv;
     rocksdb_iterator_t *cursor;
@@ -83,12 +85,12 @@ static const char *text_of(struct cf_bytes bytes)
 
 /* ---- opening ---- */
 
-static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, bool secondary,
+static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, enum mode mode,
                                        rocksdb_block_based_table_options_t *table)
 {
     rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_options_set_create_if_missing(options, !secondary);
-    rocksdb_options_set_create_missing_column_families(options, !secondary);
+    rocksdb_options_set_create_if_missing(options, mode == PRIMARY);
+    rocksdb_options_set_create_missing_column_families(options, mode == PRIMARY);
     size_t buffer = wanted->write_buffer_bytes ? wanted->write_buffer_bytes : write_buffer_bytes_default;
     rocksdb_options_set_write_buffer_size(options, buffer);
     rocksdb_options_set_max_total_wal_size(options, wal_bytes_max);
@@ -98,28 +100,29 @@ static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, bool 
     rocksdb_options_set_block_based_table_factory(options, table);
     /* A thread a file at every catch-up costs more than it gains. */
     rocksdb_options_set_max_file_opening_threads(options, 1);
-    /* A secondary keeps its files open: the primary may delete them under it at any time. */
-    rocksdb_options_set_max_open_files(options, secondary ? -1 : primary_files_max);
+    /* A secondary keeps its files open: the primary may delete them under it at any time. Whoever verifies
+     * opens them all. */
+    rocksdb_options_set_max_open_files(options, mode == PRIMARY ? primary_files_max : -1);
     rocksdb_options_set_info_log_level(options, 2 /* warnings */);
     rocksdb_options_set_keep_log_file_num(options, 2);
     rocksdb_options_set_max_log_file_size(options, 1u << 20);
     return options;
 }
 
-static void make_settings(struct cf_kv *kv, const struct cf_kv_options *wanted, bool secondary)
+static void make_settings(struct cf_kv *kv, const struct cf_kv_options *wanted, enum mode mode)
 {
     kv->cache = rocksdb_cache_create_lru(cache_bytes);
     kv->table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(kv->table, kv->cache);
     /* The table takes the filter over. */
     rocksdb_block_based_options_set_filter_policy(kv->table, rocksdb_filterpolicy_create_bloom_full(10));
-    kv->options = make_options(wanted, secondary, kv->table);
+    kv->options = make_options(wanted, mode, kv->table);
     kv->reading = rocksdb_readoptions_create();
     kv->writing = rocksdb_writeoptions_create();
     kv->batch = rocksdb_writebatch_wi_create(0, 1);
 }
 
-static enum cf_err open_families(struct cf_kv *kv, const struct cf_kv_options *wanted,
+static enum cf_err open_families(struct cf_kv *kv, const struct cf_kv_options *wanted, enum mode mode,
                                  const char *private_path, struct cf_detail *detail)
 {
     const char *names[FAMILIES_MAX + 1];
@@ -130,7 +133,10 @@ static enum cf_err open_families(struct cf_kv *kv, const struct cf_kv_options *w
     }
     int count = (int)wanted->family_count + 1;
     char *text = NULL;
-    if (private_path)
+    if (mode == READ_ONLY)
+        kv->db = rocksdb_open_for_read_only_column_families(kv->options, kv->path, count, names, options,
+                                                            kv->handles, 0, &text);
+    else if (mode == SECONDARY)
         kv->db = rocksdb_open_as_secondary_column_families(kv->options, kv->path, private_path, count, names,
                                                            options, kv->handles, &text);
     else
@@ -157,8 +163,8 @@ static enum cf_err sync_parent(const char *path, struct cf_detail *detail)
     return err;
 }
 
-static enum cf_err open_any(const char *path, const char *private_path, const struct cf_kv_options *options,
-                            struct cf_kv **out, struct cf_detail *detail)
+static enum cf_err open_any(const char *path, enum mode mode, const char *private_path,
+                            const struct cf_kv_options *options, struct cf_kv **out, struct cf_detail *detail)
 {
     CF_CHECK(options->family_count <= FAMILIES_MAX);
     if (strlen(path) > CF_HOME_PATH_MAX - 4)
@@ -170,12 +176,14 @@ static enum cf_err open_any(const char *path, const char *private_path, const st
     if (!kv)
         return cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory to open it", path);
     kv->path = strdup(path);
-    make_settings(kv, options, private_path != NULL);
+    make_settings(kv, options, mode);
+    if (mode == READ_ONLY) /* its log would push the owner's aside */
+        rocksdb_options_set_db_log_dir(kv->options, private_path);
     if (!kv->path)
         err = cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory to open it", path);
     if (err == CF_OK)
-        err = open_families(kv, options, private_path, detail);
-    if (err == CF_OK && !private_path)
+        err = open_families(kv, options, mode, private_path, detail);
+    if (err == CF_OK && mode == PRIMARY)
         err = sync_parent(path, detail);
     if (err != CF_OK) {
         cf_kv_free(kv);
@@ -188,14 +196,24 @@ static enum cf_err open_any(const char *path, const char *private_path, const st
 enum cf_err cf_kv_open(const char *path, const struct cf_kv_options *options, struct cf_kv **kv,
                        struct cf_detail *detail)
 {
-    return open_any(path, NULL, options, kv, detail);
+    return open_any(path, PRIMARY, NULL, options, kv, detail);
 }
 
 enum cf_err cf_kv_open_secondary(const char *path, const char *private_path,
                                  const struct cf_kv_options *options, struct cf_kv **kv,
                                  struct cf_detail *detail)
 {
-    return open_any(path, private_path, options, kv, detail);
+    return open_any(path, SECONDARY, private_path, options, kv, detail);
+}
+
+enum cf_err cf_kv_verify(const char *path, const char *private_path, const struct cf_kv_options *options,
+                         struct cf_detail *detail)
+{
+    struct cf_kv *kv = NULL;
+    enum cf_err err = open_any(path, READ_ONLY, private_path, options, &kv, detail);
+    if (err == CF_OK)
+        cf_kv_free(kv);
+    return err;
 }
 
 void cf_kv_free(struct cf_kv *kv)

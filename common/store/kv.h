@@ -28,6 +28,11 @@ enum cf_err cf_kv_open(const char *path, const struct cf_kv_options *options, st
 enum cf_err cf_kv_open_secondary(const char *path, const char *private_path,
                                  const struct cf_kv_options *options, struct cf_kv **kv,
                                  struct cf_detail *detail) CF_MUST_CHECK;
+/* Whether every table that a database is made of is there and sound: a secondary passes over those that are
+ * not and silently shows an older state, its owner would refuse to open it. Reads tables' indexes only, not
+ * their data. A primary that deletes files meanwhile may make it fail for no reason: try again. */
+enum cf_err cf_kv_verify(const char *path, const char *private_path, const struct cf_kv_options *options,
+                         struct cf_detail *detail) CF_MUST_CHECK;
 void cf_kv_free(struct cf_kv *kv); /* takes NULL; iterators must be gone */
 
 /* Appends the value to `out`; CF_E_NOT_FOUND. Sees puts of the open batch of this handle (writer's thread

@@ -93,6 +93,11 @@ enum cf_err cf_shard_open_secondary(const char *path, const char *private_path, 
     return open_any(path, private_path, shard, detail);
 }
 
+enum cf_err cf_shard_verify(const char *path, const char *private_path, struct cf_detail *detail)
+{
+    return cf_kv_verify(path, private_path, &kv_options, detail);
+}
+
 void cf_shard_free(struct cf_shard *shard)
 {
     if (!shard)
@@ -191,6 +196,14 @@ static enum cf_err read_record(struct cf_shard *shard, struct cf_str id, struct 
     return err;
 }
 
+static struct cf_shard_album whole_album(const struct cf_album_record *record)
+{
+    struct cf_shard_album album = record->album;
+    album.vectors = record->vectors;
+    album.vector_count = record->vector_count;
+    return album;
+}
+
 static enum cf_err check_put(const struct cf_shard *shard, struct cf_str id,
                              const struct cf_shard_vector *vectors, size_t vector_count,
                              struct cf_detail *detail)
@@ -273,7 +286,7 @@ enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_a
     struct cf_album_record record;
     enum cf_err err = read_record(shard, id, arena, &record, detail);
     if (err == CF_OK)
-        *album = record.album;
+        *album = whole_album(&record);
     return err;
 }
 
@@ -360,6 +373,44 @@ enum cf_err cf_shard_log_last(struct cf_shard *shard, uint64_t *log_seq, struct 
     return err;
 }
 
+static enum cf_err count_keys(struct cf_shard *shard, enum family family, uint64_t *count,
+                              struct cf_detail *detail)
+{
+    struct cf_kv_iter *iter = NULL;
+    uint64_t counted = 0;
+    enum cf_err err = cf_kv_iter_new(shard->kv, family, (struct cf_bytes){0}, &iter, detail);
+    if (err != CF_OK)
+        return err;
+    for (; cf_kv_iter_valid(iter); cf_kv_iter_next(iter))
+        counted++;
+    err = cf_kv_iter_error(iter, detail);
+    cf_kv_iter_free(iter);
+    if (err == CF_OK)
+        *count = counted;
+    return err;
+}
+
+enum cf_err cf_shard_check(struct cf_shard *shard, struct cf_detail *detail)
+{
+    uint64_t albums = 0, entries = 0;
+    enum cf_err err = count_keys(shard, ALBUMS, &albums, detail);
+    if (err == CF_OK)
+        err = count_keys(shard, LOG, &entries, detail);
+    if (err == CF_OK && albums != entries)
+        err = cf_fail(detail, CF_E_CORRUPT,
+                      "%.160s: %llu albums, but %llu entries of its log: parts of it are lost", shard->path,
+                      (unsigned long long)albums, (unsigned long long)entries);
+    return err;
+}
+
+bool cf_shard_album_has(const struct cf_shard_album *album, struct cf_str space, uint32_t space_version)
+{
+    for (size_t i = 0; i < album->vector_count; i++)
+        if (album->vectors[i].space_version == space_version && cf_str_equal(album->vectors[i].space, space))
+            return true;
+    return false;
+}
+
 /* ---- walking ---- */
 
 enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **out, struct cf_detail *detail)
@@ -398,7 +449,7 @@ enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, st
     if (err != CF_OK)
         return cf_fail(detail, err, "%.160s: %.150s", walk->shard->path, why.text);
     *id = (struct cf_str){(const char *)key.data, key.len};
-    *album = record.album;
+    *album = whole_album(&record);
     return CF_OK;
 }
 

@@ -13,6 +13,11 @@
 
 struct cf_shard;
 
+struct cf_vector_name {
+    struct cf_str space;
+    uint32_t space_version;
+};
+
 /* The record of an album at rest. Spans borrow: from the caller when written, from the arena when read. */
 struct cf_shard_album {
     struct cf_version version;
@@ -27,6 +32,9 @@ struct cf_shard_album {
     size_t warning_count;
     struct cf_pair *meta;
     size_t meta_count;
+    struct cf_vector_name
+        *vectors; /* those that lie beside the record; set when read, by cf_shard_put not looked at */
+    size_t vector_count;
 };
 
 struct cf_shard_vector {
@@ -40,6 +48,9 @@ struct cf_shard_vector {
 enum cf_err cf_shard_open(const char *path, struct cf_shard **shard, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_shard_open_secondary(const char *path, const char *private_path, struct cf_shard **shard,
                                     struct cf_detail *detail) CF_MUST_CHECK;
+/* As cf_kv_verify: also that a secondary of it shows all that its owner sees. */
+enum cf_err cf_shard_verify(const char *path, const char *private_path,
+                            struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shard_free(struct cf_shard *shard); /* takes NULL */
 
 /* Adds to the open batch and sets album->log_seq. A version that is older than the one in the shard is
@@ -56,9 +67,9 @@ enum cf_err cf_shard_commit(struct cf_shard *shard, struct cf_detail *detail) CF
 void cf_shard_rollback(struct cf_shard *shard);
 
 enum cf_err cf_shard_catch_up(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
-/* Of a secondary: the log is whole up to here. What lies behind is visible too, but may have holes: a catch-up that meets
- * the primary retiring a write-ahead log misses the end of that one until the next catch-up. Whoever keeps a position
- * or promises coverage does it by this number. */
+/* Of a secondary: the log is whole up to here. What lies behind is visible too, but may have holes: a
+ * catch-up that meets the primary retiring a write-ahead log misses the end of that one until the next
+ * catch-up. Whoever keeps a position or promises coverage does it by this number. */
 uint64_t cf_shard_settled(const struct cf_shard *shard);
 
 /* CF_E_NOT_FOUND when this shard does not know the album. */
@@ -86,6 +97,12 @@ enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **wal
 enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, struct cf_shard_album *album,
                                struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shard_walk_free(struct cf_shard_walk *walk); /* takes NULL */
+
+/* Whether the log names as many albums as there are records: CF_E_CORRUPT when parts of the shard went back
+ * in time without the others. Reads every key of both. */
+enum cf_err cf_shard_check(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
+/* Whether the record says that this vector lies beside it. */
+bool cf_shard_album_has(const struct cf_shard_album *album, struct cf_str space, uint32_t space_version);
 
 /* The last log sequence; 0 for an empty shard. */
 enum cf_err cf_shard_log_last(struct cf_shard *shard, uint64_t *log_seq,

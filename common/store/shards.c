@@ -12,6 +12,7 @@
 
 enum {
     NAME_BYTES_MAX = 64,
+    VERIFY_TRIES = 3,
     RETRY_FIRST_MS = 20,
     RETRY_LAST_MS = 5000,
     PATIENCE_MS = 1000, /* how long a failure must last to be reported */
@@ -22,6 +23,7 @@ struct slot {
     char name[NAME_BYTES_MAX + 1];
     struct cf_shard *shard;    /* NULL until it could be opened */
     uint64_t failing_since_ms; /* 0: it does not fail */
+    enum cf_err failure;
     uint64_t retry_at_ms, retry_ms;
     bool reported;
 };
@@ -170,6 +172,7 @@ static void note_failure(struct cf_shards *shards, struct slot *slot, uint64_t n
 {
     if (slot->failing_since_ms == 0)
         slot->failing_since_ms = now_ms;
+    slot->failure = err;
     slot->retry_ms = slot->retry_ms ? 2 * slot->retry_ms : RETRY_FIRST_MS;
     if (slot->retry_ms > RETRY_LAST_MS)
         slot->retry_ms = RETRY_LAST_MS;
@@ -187,6 +190,15 @@ static void note_success(struct slot *slot)
     slot->reported = false;
 }
 
+/* A primary that is at work may delete a table before we come to it. */
+static enum cf_err verify(const char *path, const char *private_path, struct cf_detail *detail)
+{
+    enum cf_err err = cf_shard_verify(path, private_path, detail);
+    for (int i = 1; i < VERIFY_TRIES && err != CF_OK; i++)
+        err = cf_shard_verify(path, private_path, detail);
+    return err;
+}
+
 static enum cf_err open_slot(struct cf_shards *shards, struct slot *slot, struct cf_detail *detail)
 {
     if (!grow(&shards->open, shards->open_count, &shards->open_capacity))
@@ -194,7 +206,9 @@ static enum cf_err open_slot(struct cf_shards *shards, struct slot *slot, struct
     char path[CF_HOME_PATH_MAX], private_path[CF_HOME_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", shards->folder, slot->name);
     snprintf(private_path, sizeof private_path, "%s/%s", shards->private_folder, slot->name);
-    enum cf_err err = cf_shard_open_secondary(path, private_path, &slot->shard, detail);
+    enum cf_err err = verify(path, private_path, detail);
+    if (err == CF_OK)
+        err = cf_shard_open_secondary(path, private_path, &slot->shard, detail);
     if (err == CF_OK)
         shards->open[shards->open_count++] = slot;
     return err;
@@ -216,6 +230,19 @@ void cf_shards_catch_up(struct cf_shards *shards)
         else
             note_failure(shards, slot, now_ms, err, &detail);
     }
+}
+
+static bool is_unreadable(const struct slot *slot)
+{
+    return slot->failing_since_ms && (slot->reported || (!slot->shard && slot->failure != CF_E_NOT_FOUND));
+}
+
+const char *cf_shards_unreadable(const struct cf_shards *shards, size_t i)
+{
+    for (size_t s = 0; s < shards->slot_count; s++)
+        if (is_unreadable(shards->slots[s]) && i-- == 0)
+            return shards->slots[s]->name;
+    return NULL;
 }
 
 /* ---- reading ---- */

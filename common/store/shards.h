@@ -1,9 +1,10 @@
 /* All shards of a fleet as one read-only catalogue: opens every folder below data/shards as a secondary,
- * notices new ones, and merges them by newest version. A shard that cannot be opened is tried again and
- * again, ever more slowly; when that has lasted a second (a primary that is just being created is no problem)
- * it is reported once through `problem`, and so is one that cannot be followed any more. The others go on. A
- * shard keeps its position for ever. One thread, except cf_shards_album and reads of its shards, which any
- * thread may call while no catch-up opens a new shard (the caller holds its own read-write lock for that). */
+ * notices new ones, and merges them by newest version. A damaged one (cf_shard_verify) is not opened. A shard
+ * that cannot be opened is tried again and again, ever more slowly; when that has lasted a second (a primary
+ * that is just being created is no problem) it is reported once through `problem`, and so is one that cannot
+ * be followed any more. The others go on. A shard keeps its position for ever. One thread, except
+ * cf_shards_album and reads of its shards, which any thread may call while no catch-up opens a new shard (the
+ * caller holds its own read-write lock for that). */
 #ifndef CF_STORE_SHARDS_H
 #define CF_STORE_SHARDS_H
 
@@ -21,6 +22,10 @@ void cf_shards_free(struct cf_shards *shards); /* takes NULL */
 
 /* Looks for new shards and catches up with all. Never fails because of one shard. */
 void cf_shards_catch_up(struct cf_shards *shards);
+
+/* The i-th shard that is there but cannot be read, or no further than before; NULL when there are no more.
+ * One that is just being created is none of them. */
+const char *cf_shards_unreadable(const struct cf_shards *shards, size_t i);
 
 size_t cf_shards_count(const struct cf_shards *shards);
 const char *cf_shards_name(const struct cf_shards *shards, size_t i); /* "descriptor-0" */

@@ -35,6 +35,8 @@ static void merge(struct query_call *call, const struct cf_answer *answer)
     whole->generation =
         first || answer->generation < whole->generation ? answer->generation : whole->generation;
     whole->exact = (first || whole->exact) && answer->exact;
+    if (answer->unreadable_shards > whole->unreadable_shards)
+        whole->unreadable_shards = answer->unreadable_shards;
     whole->stale_ms = answer->stale_ms > whole->stale_ms ? answer->stale_ms : whole->stale_ms;
 }
 

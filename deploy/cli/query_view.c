@@ -8,6 +8,8 @@ void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *who
     cf_json_uint(json, "generation", whole->generation);
     cf_json_bool(json, "exact", whole->exact);
     cf_json_uint(json, "stale_ms", whole->stale_ms);
+    if (whole->unreadable_shards > 0)
+        cf_json_uint(json, "unreadable_shards", whole->unreadable_shards);
 }
 
 void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result)
@@ -57,4 +59,7 @@ void cf_view_answer_text(const struct cf_answer_whole *whole, FILE *out)
     else
         fputs(", no index yet", out);
     fprintf(out, ", %s, at most %s old\n", whole->exact ? "exact" : "approximate", stale);
+    if (whole->unreadable_shards > 0)
+        fprintf(out, "WARNING: %llu shard%s cannot be read now: albums may be missing\n",
+                (unsigned long long)whole->unreadable_shards, whole->unreadable_shards == 1 ? "" : "s");
 }

@@ -43,6 +43,8 @@ static void worker_json(struct cf_json *json, const struct cf_worker_status *wor
     cf_json_real(json, "rate", worker->rate);
     cf_json_uint(json, "age_ms", worker->age_ms);
     cf_json_uint(json, "silent_ms", worker->silent_ms);
+    if (worker->unreadable_shards > 0)
+        cf_json_uint(json, "unreadable_shards", worker->unreadable_shards);
     cf_json_end(json);
 }
 
@@ -163,6 +165,15 @@ static enum cf_err workers_text(const struct cf_status *status, FILE *out)
     }
     enum cf_err err = cf_tabular_print(tabular, "", out);
     cf_tabular_free(tabular);
+    for (size_t i = 0; i < status->worker_count && err == CF_OK; i++) {
+        if (workers[i]->unreadable_shards == 0)
+            continue;
+        fputs("WARNING: ", out);
+        cf_text_put(out, workers[i]->name);
+        fprintf(out, " cannot read %llu shard%s: its log says which\n",
+                (unsigned long long)workers[i]->unreadable_shards,
+                workers[i]->unreadable_shards == 1 ? "" : "s");
+    }
     free(workers);
     return err;
 }

@@ -28,12 +28,14 @@ enum cf_err cf_view_jobs_text(const struct cf_queue_job *jobs, size_t count, uin
  * generation. */
 struct cf_answer_whole {
     struct cf_str space;
-    uint64_t generation, stale_ms;
+    uint64_t generation, stale_ms, unreadable_shards;
     bool exact;
 };
-/* `{"space":…,"generation":…,"exact":…,"stale_ms":…` and the object stays open. */
+/* `{"space":…,"generation":…,"exact":…,"stale_ms":…` (`,"unreadable_shards":…` when there are any) and the
+ * object stays open. */
 void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *whole);
-/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, the artist only when there is one, or `"error":…,"detail":…`, into the object that is open. */
+/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, the artist only when there is one, or
+ * `"error":…,"detail":…`, into the object that is open. */
 void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result);
 enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count,
                                    FILE *out) CF_MUST_CHECK;

@@ -97,6 +97,13 @@ static void answers_have_the_promised_shape(void **state)
     prints(json, "{\"space\":\"gist\",\"generation\":3,\"exact\":true,\"stale_ms\":12,\"neighbors\":["
                  "{\"album\":\"R-2\",\"distance\":0.5,\"title\":\"Two\",\"artist\":\"B\"},"
                  "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\"}]}\n");
+    struct cf_answer_whole partial = whole;
+    partial.exact = false;
+    partial.unreadable_shards = 1;
+    json = cf_json_new();
+    cf_view_answer_json(json, &partial);
+    prints(json,
+           "{\"space\":\"gist\",\"generation\":3,\"exact\":false,\"stale_ms\":12,\"unreadable_shards\":1}\n");
     json = cf_json_new();
     cf_view_result_json(json, &bad);
     prints(json, "{\"error\":\"flagged\",\"detail\":\"no contrast\"}\n");
@@ -111,7 +118,7 @@ static struct cf_worker_status workers[] = {
      .done = 100,
      .rate = 12.5,
      .age_ms = 65000},
-    {.name = {"query-0", 7}, .role = CF_ROLE_QUERY, .failed = 1},
+    {.name = {"query-0", 7}, .role = CF_ROLE_QUERY, .failed = 1, .unreadable_shards = 2},
 };
 static struct cf_index_status indexes[] = {{.space = {"gist", 4},
                                             .generation = 2,
@@ -167,6 +174,9 @@ static void status_has_the_promised_shape(void **state)
     assert_string_equal(json_string_value(json_object_get(worker, "name")), "descriptor-0");
     assert_string_equal(json_string_value(json_object_get(worker, "role")), "descriptor");
     assert_true(json_real_value(json_object_get(worker, "rate")) == 12.5);
+    assert_null(json_object_get(worker, "unreadable_shards"));
+    worker = json_array_get(json_object_get(value, "workers"), 1);
+    assert_int_equal(json_integer_value(json_object_get(worker, "unreadable_shards")), 2);
     json_t *index = json_array_get(json_object_get(value, "indexes"), 0);
     assert_int_equal(json_integer_value(json_object_get(index, "generation")), 2);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(value, "queries"), "answered")), 11);

@@ -1,5 +1,6 @@
 /* Rounds of the indexer over real shards: what gets into a generation, how it is numbered, kept, reloaded and
  * replaced. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -299,6 +300,198 @@ static void an_unreadable_shard_does_not_stop_the_others(void **state)
     cf_shard_free(shard);
 }
 
+/* ---- damaged shards ---- */
+
+enum { DAMAGED_ALBUMS = 40 };
+
+/* Albums at rest in tables: a shard that is closed and opened again moves its log into one of each family. */
+static void fill_tables(const char *shard_name, const char *prefix)
+{
+    struct cf_shard *shard = open_shard(shard_name);
+    for (uint64_t i = 1; i <= DAMAGED_ALBUMS; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "%s-%02llu", prefix, (unsigned long long)i);
+        put(shard, id, i, (float)i, 0, false);
+    }
+    cf_shard_free(shard);
+    cf_shard_free(open_shard(shard_name));
+}
+
+/* The tables of a shard by size; the largest is that of the vectors. */
+static size_t list_tables(const char *shard_name, char paths[8][CF_HOME_PATH_MAX])
+{
+    char folder[CF_HOME_PATH_MAX];
+    off_t sizes[8];
+    size_t count = 0;
+    assert_int_equal(cf_home_path(&home, folder, sizeof folder, NULL, "data/shards/%s", shard_name), CF_OK);
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    for (const struct dirent *entry; (entry = readdir(entries)) && count < 8;) {
+        if (!strstr(entry->d_name, ".sst"))
+            continue;
+        char path[CF_HOME_PATH_MAX];
+        struct stat info;
+        assert_true(snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < (int)sizeof path);
+        assert_int_equal(stat(path, &info), 0);
+        size_t at = count++;
+        for (; at > 0 && sizes[at - 1] < info.st_size; at--) {
+            sizes[at] = sizes[at - 1];
+            memcpy(paths[at], paths[at - 1], CF_HOME_PATH_MAX);
+        }
+        sizes[at] = info.st_size;
+        memcpy(paths[at], path, CF_HOME_PATH_MAX);
+    }
+    closedir(entries);
+    return count;
+}
+
+/* The same again takes it back. */
+static void flip_bytes(const char *path)
+{
+    struct stat info;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &info), 0);
+    for (off_t at = info.st_size - 1; at >= 0; at -= 512) {
+        uint8_t byte;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x55;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    close(fd);
+}
+
+static struct cf_publication *run_forced_until_published(struct cf_indexing *indexing)
+{
+    struct cf_publication *published = NULL;
+    uint64_t give_up = cf_clock_mono_ms() + 20000;
+    while (!published && cf_clock_mono_ms() < give_up) {
+        published = run(indexing, true);
+        usleep(20000);
+    }
+    return published;
+}
+
+/* Whichever table of a shard is damaged: no generation is built without its albums, and the next one has
+ * them. */
+static void a_damaged_table_costs_no_album(void **state)
+{
+    (void)state;
+    use_home("damaged-table");
+    config.indexer_quiet_ms = 3600000;
+    config.indexer_interval_ms = 3600000;
+    fill_tables("descriptor-0", "a");
+    fill_tables("descriptor-1", "b");
+    struct cf_indexing *indexing = open_indexing();
+    assert_int_equal(expect_published(run(indexing, true)), 1);
+    cf_indexing_free(indexing);
+    char paths[8][CF_HOME_PATH_MAX];
+    size_t count = list_tables("descriptor-0", paths);
+    assert_in_range(count, 3, 8);
+    for (size_t i = 0; i < count; i++) {
+        flip_bytes(paths[i]);
+        indexing = open_indexing();
+        assert_int_equal(expect_published(run(indexing, false)), i + 1); /* what it found */
+        for (int round = 0; round < 3; round++)
+            assert_null(run(indexing, true));
+        struct cf_index_round look = {{false}, {NULL}, 0};
+        cf_indexing_run(indexing, &look);
+        assert_int_equal(look.unreadable_shards, 1);
+        flip_bytes(paths[i]);
+        struct cf_publication *published = run_forced_until_published(indexing);
+        assert_non_null(published);
+        assert_int_equal(published->msg.count, 2 * DAMAGED_ALBUMS);
+        assert_int_equal(expect_published(published), i + 2);
+        cf_indexing_free(indexing);
+    }
+    config.indexer_quiet_ms = 0;
+}
+
+/* Damage that comes while the indexer has the tables open shows in what it reads. */
+static void a_vector_that_is_lost_ends_the_build(void **state)
+{
+    (void)state;
+    use_home("damaged-vectors");
+    fill_tables("descriptor-0", "a");
+    struct cf_indexing *indexing = open_indexing();
+    char paths[8][CF_HOME_PATH_MAX];
+    assert_in_range(list_tables("descriptor-0", paths), 3, 8);
+    flip_bytes(paths[0]);
+    assert_null(run(indexing, true));
+    assert_false(exists(1));
+    flip_bytes(paths[0]);
+    struct cf_publication *published = run_forced_until_published(indexing);
+    assert_non_null(published);
+    assert_int_equal(published->msg.count, DAMAGED_ALBUMS);
+    cf_publication_free(published);
+    cf_indexing_free(indexing);
+}
+
+/* An older state of a shard in place of the newer, or none at all. */
+static void a_shard_that_goes_back_is_waited_for(void **state)
+{
+    (void)state;
+    use_home("backwards");
+    fill_tables("descriptor-0", "a");
+    struct cf_indexing *indexing = open_indexing();
+    assert_int_equal(expect_published(run(indexing, true)), 1);
+    cf_indexing_free(indexing);
+    char path[CF_HOME_PATH_MAX], aside[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "data/shards/descriptor-0"), CF_OK);
+    assert_int_equal(cf_home_path(&home, aside, sizeof aside, NULL, "aside"), CF_OK);
+    assert_int_equal(rename(path, aside), 0);
+    struct cf_shard *other = open_shard("descriptor-1");
+    put(other, "b", 1, 1, 0, false);
+    indexing = open_indexing();
+    assert_int_equal(expect_published(run(indexing, true)), 1); /* found, none built */
+    assert_null(run(indexing, true));
+    cf_indexing_free(indexing);
+    struct cf_shard *young = open_shard("descriptor-0");
+    put(young, "young", 1, 1, 0, false);
+    indexing = open_indexing();
+    assert_int_equal(expect_published(run(indexing, true)), 1);
+    assert_null(run(indexing, true));
+    cf_indexing_free(indexing);
+    cf_shard_free(young);
+    char young_aside[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(&home, young_aside, sizeof young_aside, NULL, "young"), CF_OK);
+    assert_int_equal(rename(path, young_aside), 0);
+    assert_int_equal(rename(aside, path), 0);
+    indexing = open_indexing();
+    struct cf_publication *published = run(indexing, true);
+    assert_non_null(published);
+    assert_int_equal(published->msg.count, DAMAGED_ALBUMS + 1);
+    assert_int_equal(expect_published(published), 2);
+    cf_indexing_free(indexing);
+    cf_shard_free(other);
+}
+
+/* Deleted files of an index are missed at once, and no number is given twice. */
+static void a_deleted_index_is_built_again(void **state)
+{
+    (void)state;
+    use_home("deleted");
+    struct cf_shard *shard = open_shard("descriptor-0");
+    put(shard, "a", 1, 1, 0, false);
+    struct cf_indexing *indexing = open_indexing();
+    assert_int_equal(expect_published(run(indexing, true)), 1);
+    assert_int_equal(expect_published(run(indexing, true)), 2);
+    for (uint64_t i = 1; i <= 2; i++) {
+        char path[CF_HOME_PATH_MAX];
+        assert_int_equal(cf_generation_path(&home, cf_spaces[0].name, i, path, sizeof path, NULL), CF_OK);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(expect_published(run_until_published(indexing)), 3);
+    cf_indexing_free(indexing);
+    char path[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_generation_path(&home, cf_spaces[0].name, 3, path, sizeof path, NULL), CF_OK);
+    assert_int_equal(unlink(path), 0);
+    indexing = open_indexing();
+    assert_int_equal(expect_published(run_until_published(indexing)), 4);
+    cf_indexing_free(indexing);
+    cf_shard_free(shard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +499,10 @@ int main(void)
         cmocka_unit_test(generations_are_kept_reloaded_and_replaced),
         cmocka_unit_test(a_cancelled_build_leaves_nothing),
         cmocka_unit_test(an_unreadable_shard_does_not_stop_the_others),
+        cmocka_unit_test(a_damaged_table_costs_no_album),
+        cmocka_unit_test(a_vector_that_is_lost_ends_the_build),
+        cmocka_unit_test(a_shard_that_goes_back_is_waited_for),
+        cmocka_unit_test(a_deleted_index_is_built_again),
     };
     return cmocka_run_group_tests(tests, set_up, store_folder_remove);
 }

@@ -10,12 +10,18 @@
 
 static struct cf_config config = {.indexer_quiet_ms = 2000, .indexer_interval_ms = 10000};
 
+static void observe(struct cf_plan *plan, uint64_t now_ms, bool behind, uint64_t position)
+{
+    const struct cf_plan_view view = {.behind = behind, .position = position, .waiting = 1, .count = 1023};
+    cf_plan_observe(plan, now_ms, &view);
+}
+
 static void nothing_to_do(void **state)
 {
     (void)state;
     struct cf_plan plan = {0};
     for (uint64_t now = 0; now < 100000; now += 100) {
-        cf_plan_observe(&plan, now, false, 7);
+        observe(&plan, now, false, 7);
         assert_false(cf_plan_is_due(&plan, &config, now));
     }
 }
@@ -24,12 +30,12 @@ static void quiet_starts_a_build(void **state)
 {
     (void)state;
     struct cf_plan plan = {0};
-    cf_plan_observe(&plan, 50000, true, 1);
+    observe(&plan, 50000, true, 1);
     assert_false(cf_plan_is_due(&plan, &config, 50000));
-    cf_plan_observe(&plan, 51000, true, 2);
-    cf_plan_observe(&plan, 52999, true, 2);
+    observe(&plan, 51000, true, 2);
+    observe(&plan, 52999, true, 2);
     assert_false(cf_plan_is_due(&plan, &config, 52999));
-    cf_plan_observe(&plan, 53000, true, 2);
+    observe(&plan, 53000, true, 2);
     assert_true(cf_plan_is_due(&plan, &config, 53000));
 }
 
@@ -40,7 +46,7 @@ static void a_steady_stream_is_built_at_the_interval(void **state)
     uint64_t built_at[4] = {0};
     size_t builds = 0;
     for (uint64_t now = 1000; builds < 4; now += 100) {
-        cf_plan_observe(&plan, now, true, now);
+        observe(&plan, now, true, now);
         if (!cf_plan_is_due(&plan, &config, now))
             continue;
         built_at[builds++] = now;
@@ -56,8 +62,8 @@ static void long_builds_leave_two_thirds_to_others(void **state)
     (void)state;
     struct cf_plan plan = {0};
     cf_plan_built(&plan, 1000, 21000);
-    cf_plan_observe(&plan, 21100, true, 1);
-    cf_plan_observe(&plan, 60999, true, 2);
+    observe(&plan, 21100, true, 1);
+    observe(&plan, 60999, true, 2);
     assert_false(cf_plan_is_due(&plan, &config, 60999));
     assert_true(cf_plan_is_due(&plan, &config, 61000));
 }
@@ -66,7 +72,7 @@ static void failures_wait_ever_longer(void **state)
 {
     (void)state;
     struct cf_plan plan = {0};
-    cf_plan_observe(&plan, 0, true, 1);
+    observe(&plan, 0, true, 1);
     uint64_t now = 10000, last_wait = 0;
     for (int i = 0; i < 10; i++) {
         assert_true(cf_plan_is_due(&plan, &config, now));
@@ -82,6 +88,51 @@ static void failures_wait_ever_longer(void **state)
     assert_int_equal(plan.retry_at_ms, 0);
 }
 
+/* When a build becomes due that begins to be behind at 1000 and is quiet from then on. */
+static uint64_t due_after(uint64_t waiting, uint64_t count)
+{
+    const struct cf_plan_view view = {.behind = true, .position = 1, .waiting = waiting, .count = count};
+    struct cf_plan plan = {0};
+    for (uint64_t now = 1000; now < 200000; now += 100) {
+        cf_plan_observe(&plan, now, &view);
+        if (cf_plan_is_due(&plan, &config, now))
+            return now - 1000;
+    }
+    return UINT64_MAX;
+}
+
+static void a_few_beside_a_large_index_wait(void **state)
+{
+    (void)state;
+    assert_int_equal(due_after(5, 0), 2000); /* no index yet */
+    assert_int_equal(due_after(5, 1000), 2000);
+    assert_int_equal(due_after(5, 5000), 60000);
+    assert_int_equal(due_after(255, 5000), 60000);
+    assert_int_equal(due_after(256, 5000), 2000);
+    assert_int_equal(due_after(1999, 100000), 60000);
+    assert_int_equal(due_after(2000, 100000), 2000);
+    config.indexer_interval_ms = 90000; /* whoever wants fewer builds gets fewer */
+    assert_int_equal(due_after(5, 5000), 90000);
+    config.indexer_interval_ms = 10000;
+}
+
+/* New albums that never stop coming do not put it off. */
+static void a_trickle_is_built_once_a_minute(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    uint64_t builds = 0;
+    for (uint64_t now = 1000; now < 601000; now += 100) {
+        const struct cf_plan_view view = {.behind = true, .position = now, .waiting = 3, .count = 5000};
+        cf_plan_observe(&plan, now, &view);
+        if (!cf_plan_is_due(&plan, &config, now))
+            continue;
+        builds++;
+        cf_plan_built(&plan, now, now + 50);
+    }
+    assert_in_range(builds, 9, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +141,8 @@ int main(void)
         cmocka_unit_test(a_steady_stream_is_built_at_the_interval),
         cmocka_unit_test(long_builds_leave_two_thirds_to_others),
         cmocka_unit_test(failures_wait_ever_longer),
+        cmocka_unit_test(a_few_beside_a_large_index_wait),
+        cmocka_unit_test(a_trickle_is_built_once_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

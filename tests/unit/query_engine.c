@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
 #include "tests/unit/query_world.h"
 
 enum { HISTORY_OPS = 220, HISTORIES = 4 };
@@ -327,10 +328,65 @@ static void unreadable_shard_costs_only_itself(void **state)
     struct cf_shard *broken = NULL;
     assert_int_equal(cf_shard_open(path, &broken, NULL), CF_OK);
     cf_shard_free(broken);
+    struct cf_buf content;
+    cf_buf_init(&content);
+    assert_int_equal(cf_file_read(current, 64, &content, NULL), CF_OK);
     assert_int_equal(truncate(current, 3), 0);
     world_open(world);
     world_step(world);
+    /* What may be missing is told, as long as it may. */
+    float vector[WORLD_DIM_MAX] = {0};
+    struct cf_detail detail = {{0}};
+    struct cf_engine_query ask = {.space = 0, .vector = vector, .k = 20, .recall = 1, .exact = true};
+    struct cf_engine_answer answer;
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    assert_false(answer.exact);
+    assert_int_equal(answer.neighbor_count, 9); /* all that the others hold */
+    assert_int_equal(answer.unreadable_shards, 1);
+    assert_int_equal(cf_engine_vector(world->engine, 0, cf_str("unheard"), &world->scratch, vector, &detail),
+                     CF_E_IO);
+    assert_non_null(strstr(detail.text, "shard broken"));
+    assert_int_equal(cf_file_publish(current, cf_buf_bytes(&content), NULL), CF_OK);
+    cf_buf_fini(&content);
+    for (int i = 0; i < 1000 && cf_engine_unreadable(world->engine); i++) {
+        usleep(5000);
+        world_step(world);
+    }
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    assert_true(answer.exact);
+    assert_int_equal(answer.unreadable_shards, 0);
+    assert_int_equal(cf_engine_vector(world->engine, 0, cf_str("unheard"), &world->scratch, vector, NULL),
+                     CF_E_NOT_FOUND);
     world_check(world, &rng);
+    world_free(world);
+}
+
+/* A generation that covers a shard which is not there, or one that is younger than it. */
+static void shards_behind_their_marks_are_told(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    for (size_t i = 0; i < 6; i++)
+        world_store(world, i, 0, ++world->seq, false, 0);
+    world_build(world, 0, 0);
+    world_publish(world, 0);
+    char path[CF_HOME_PATH_MAX], aside[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(&world->home, path, sizeof path, NULL, "data/shards/descriptor-0"), CF_OK);
+    assert_int_equal(cf_home_path(&world->home, aside, sizeof aside, NULL, "aside"), CF_OK);
+    cf_shard_free(world->shards[0]);
+    world->shards[0] = NULL;
+    assert_int_equal(rename(path, aside), 0);
+    world_open(world);
+    assert_int_equal(cf_follower_step(world->follower, NULL), CF_OK);
+    assert_int_equal(cf_engine_unreadable(world->engine), 1);
+    world_close(world);
+    assert_int_equal(cf_shard_open(path, &world->shards[0], NULL), CF_OK); /* made anew, empty */
+    world_open(world);
+    assert_int_equal(cf_follower_step(world->follower, NULL), CF_OK);
+    assert_int_equal(cf_engine_unreadable(world->engine), 1);
+    world_close(world);
     world_free(world);
 }
 
@@ -344,6 +400,7 @@ int main(void)
         cmocka_unit_test(self_is_left_out_or_comes_first),
         cmocka_unit_test(index_that_knows_more_wins),
         cmocka_unit_test(unreadable_shard_costs_only_itself),
+        cmocka_unit_test(shards_behind_their_marks_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

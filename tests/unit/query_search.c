@@ -190,6 +190,17 @@ static void vectors_are_checked(void **state)
     vector[255] = -INFINITY;
     ask(&desk, query_k(3), &right, 1);
     expect_error(&desk, CF_E_BAD_VECTOR, "element 255");
+    vector[255] = 3e38f;
+    ask(&desk, query_k(3), &right, 1);
+    expect_error(&desk, CF_E_BAD_VECTOR, "squared length");
+    for (size_t i = 0; i < 256; i++)
+        vector[i] = 1.2e18f; /* each square fits, their sum does not */
+    ask(&desk, query_k(3), &right, 1);
+    expect_error(&desk, CF_E_BAD_VECTOR, "squared length");
+    memset(vector, 0, sizeof vector);
+    vector[255] = 1e18f;
+    ask(&desk, query_k(3), &right, 1);
+    assert_int_equal(desk.err, CF_OK);
     vector[255] = 1;
     ask(&desk, query_k(3), &right, 1);
     assert_int_equal(desk.err, CF_OK);
@@ -242,6 +253,32 @@ static void answer_says_what_it_is(void **state)
     assert_int_equal(desk.answer.answer.generation, 0); /* all of it is tail */
     assert_true(desk.answer.answer.exact);
     assert_int_equal(desk.answer.answer.results[0].neighbor_count, 5);
+    finish(&desk);
+}
+
+static void answer_says_what_it_may_miss(void **state)
+{
+    (void)state;
+    struct desk desk;
+    start(&desk, 1 << 20);
+    struct cf_target known = by_album(22), unknown = {.album = cf_str("never")};
+    cf_engine_set_unreadable(desk.world->engine, 2, "descriptor-9");
+    ask(&desk, query_k(5), &known, 1);
+    assert_int_equal(desk.err, CF_OK);
+    assert_false(desk.answer.answer.exact);
+    assert_int_equal(desk.answer.answer.unreadable_shards, 2);
+    ask(&desk, query_k(5), &unknown, 1);
+    expect_error(&desk, CF_E_IO, "descriptor-9");
+    struct cf_target both[] = {unknown, unknown};
+    ask(&desk, query_k(5), both, 2); /* nothing found says so, too */
+    assert_int_equal(desk.answer.answer.unreadable_shards, 2);
+    assert_true(cf_str_is(desk.answer.answer.results[0].error, "io"));
+    cf_engine_set_unreadable(desk.world->engine, 0, "");
+    ask(&desk, query_k(5), &known, 1);
+    assert_true(desk.answer.answer.exact);
+    assert_int_equal(desk.answer.answer.unreadable_shards, 0);
+    ask(&desk, query_k(5), &unknown, 1);
+    expect_error(&desk, CF_E_NOT_FOUND, "not known");
     finish(&desk);
 }
 
@@ -313,6 +350,7 @@ int main(void)
         cmocka_unit_test(vectors_are_checked),
         cmocka_unit_test(pictures_are_described_or_refused),
         cmocka_unit_test(answer_says_what_it_is),
+        cmocka_unit_test(answer_says_what_it_may_miss),
         cmocka_unit_test(bad_target_fails_alone),
         cmocka_unit_test(late_and_oversized_are_refused),
         cmocka_unit_test(messages_of_another_kind_or_none_are_refused),

@@ -1,5 +1,6 @@
 #include "workers/indexer/indexing.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -10,8 +11,11 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "workers/indexer/guard.h"
 #include "workers/indexer/plan.h"
 #include "workers/indexer/vectors.h"
+
+enum { REOPEN_MS = 1000 };
 
 /* One space: its newest good generation, and when to build the next. */
 struct state {
@@ -27,13 +31,17 @@ struct state {
 struct cf_indexing {
     const struct cf_home *home;
     const struct cf_config *config;
-    struct cf_shards *shards;
+    const char *slot;
+    struct cf_shards *shards; /* NULL: they could not be opened anew yet */
     bool begun;
     atomic_bool cancelled;
     struct state states[CF_SPACE_COUNT];
     /* The last log sequence of every shard, by its position, as of this round. */
     uint64_t *lasts;
     size_t last_count;
+    bool parts_checked; /* in this round */
+    bool doubtful;      /* the shards did not do for a build: they are opened anew before the next one */
+    uint64_t reopen_ms;
 };
 
 void cf_publication_free(struct cf_publication *publication)
@@ -51,19 +59,27 @@ static void on_problem(void *arg, const char *shard, enum cf_err err, const stru
            detail->text);
 }
 
+static enum cf_err open_shards(struct cf_indexing *indexing, struct cf_detail *detail)
+{
+    char folder[CF_HOME_PATH_MAX], private_folder[CF_HOME_PATH_MAX];
+    enum cf_err err = cf_home_path(indexing->home, folder, sizeof folder, detail, "data/shards");
+    if (err == CF_OK)
+        err = cf_home_path(indexing->home, private_folder, sizeof private_folder, detail, "secondaries/%s",
+                           indexing->slot);
+    if (err == CF_OK)
+        err = cf_shards_open(folder, private_folder, on_problem, NULL, &indexing->shards, detail);
+    return err;
+}
+
 enum cf_err cf_indexing_new(const struct cf_home *home, const struct cf_config *config, const char *slot,
                             struct cf_indexing **out, struct cf_detail *detail)
 {
-    char folder[CF_HOME_PATH_MAX], private_folder[CF_HOME_PATH_MAX];
-    enum cf_err err = cf_home_path(home, folder, sizeof folder, detail, "data/shards");
-    if (err == CF_OK)
-        err = cf_home_path(home, private_folder, sizeof private_folder, detail, "secondaries/%s", slot);
-    struct cf_indexing *indexing = err == CF_OK ? calloc(1, sizeof *indexing) : NULL;
-    if (err == CF_OK && !indexing)
-        err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for an indexer");
-    if (err != CF_OK)
-        return err;
+    enum cf_err err = CF_OK;
+    struct cf_indexing *indexing = calloc(1, sizeof *indexing);
+    if (!indexing)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an indexer");
     indexing->home = home;
+    indexing->slot = slot;
     indexing->config = config;
     for (size_t i = 0; i < CF_SPACE_COUNT && err == CF_OK; i++) {
         indexing->states[i].space = &cf_spaces[i];
@@ -72,7 +88,7 @@ enum cf_err cf_indexing_new(const struct cf_home *home, const struct cf_config *
             err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for an indexer");
     }
     if (err == CF_OK)
-        err = cf_shards_open(folder, private_folder, on_problem, NULL, &indexing->shards, detail);
+        err = open_shards(indexing, detail);
     if (err != CF_OK) {
         cf_indexing_free(indexing);
         return err;
@@ -195,7 +211,11 @@ static void load(struct cf_indexing *indexing, struct state *state)
     const char *name = state->space->name;
     struct cf_detail detail = {""};
     uint64_t number = 0;
-    enum cf_err err = cf_generation_sweep(indexing->home, name, &detail);
+    enum cf_err err = cf_generation_reserved(indexing->home, name, &state->highest, &detail);
+    if (err != CF_OK)
+        cf_log(CF_LOG_ERROR, "numbers_unreadable", "space=%s error=%s detail=\"%s\"", name, cf_err_name(err),
+               detail.text);
+    err = cf_generation_sweep(indexing->home, name, &detail);
     while (err == CF_OK) {
         err = cf_generation_newest(indexing->home, name, number, &number, &detail);
         if (err != CF_OK)
@@ -255,6 +275,8 @@ static enum cf_err write_index(struct cf_indexing *indexing, const struct state 
     if (err == CF_OK)
         err = cf_file_make_dirs(folder, detail);
     if (err == CF_OK)
+        err = cf_generation_reserve(indexing->home, state->space->name, number, detail);
+    if (err == CF_OK)
         err = cf_generation_path(indexing->home, state->space->name, number, path, sizeof path, detail);
     if (err == CF_OK)
         err = cf_ann_build(path, &params, &source, is_cancelled, indexing, detail);
@@ -299,6 +321,14 @@ static enum cf_err build(struct cf_indexing *indexing, struct state *state, stru
     return err;
 }
 
+/* What we follow may show an older state than what lies on disk, or damage that has been mended since. */
+static void doubt(struct cf_indexing *indexing, uint64_t now_ms)
+{
+    if (!indexing->doubtful)
+        indexing->reopen_ms = now_ms + REOPEN_MS;
+    indexing->doubtful = true;
+}
+
 static void build_and_tell(struct cf_indexing *indexing, struct state *state,
                            struct cf_publication **published)
 {
@@ -316,6 +346,8 @@ static void build_and_tell(struct cf_indexing *indexing, struct state *state,
         return;
     }
     cf_plan_failed(&state->plan, now_ms);
+    if (err == CF_E_CORRUPT)
+        doubt(indexing, now_ms);
     if (err == CF_E_SHUTTING_DOWN || state->told)
         return;
     state->told = true;
@@ -323,7 +355,84 @@ static void build_and_tell(struct cf_indexing *indexing, struct state *state,
            cf_err_name(err), detail.text);
 }
 
+/* A catch-up beside a primary that retires a write-ahead log may show some parts of it earlier than others:
+ * only what a second one does not mend is damage. */
+static enum cf_err check_parts(struct cf_indexing *indexing, struct cf_str *shard, struct cf_detail *detail)
+{
+    enum cf_err err = cf_guard_parts(indexing->shards, shard, detail);
+    if (err == CF_E_CORRUPT) {
+        cf_shards_catch_up(indexing->shards);
+        cf_shards_catch_up(indexing->shards);
+        err = cf_guard_parts(indexing->shards, shard, detail);
+    }
+    indexing->parts_checked = err == CF_OK;
+    return err;
+}
+
+/* Whether nothing would be lost by a build now. When it would, that is told once, and tried again ever more
+ * slowly. */
+static bool may_build(struct cf_indexing *indexing, struct state *state, uint64_t now_ms)
+{
+    struct cf_detail detail = {""};
+    struct cf_str shard = cf_str("");
+    enum cf_err err = cf_guard_marks(indexing->shards, indexing->lasts, &state->current, &shard, &detail);
+    if (err == CF_OK && !indexing->parts_checked)
+        err = check_parts(indexing, &shard, &detail);
+    if (err == CF_OK)
+        return true;
+    cf_plan_failed(&state->plan, now_ms);
+    doubt(indexing, now_ms);
+    if (!state->told)
+        cf_log(CF_LOG_ERROR, "shard_unreadable", "shard=%.*s space=%s error=%s detail=\"%s\"",
+               CF_STR_ARG(shard), state->space->name, cf_err_name(err), detail.text);
+    state->told = true;
+    return false;
+}
+
 /* ---- rounds ---- */
+
+/* Whether there are shards to look at. */
+static bool reopen_shards(struct cf_indexing *indexing, uint64_t now_ms)
+{
+    if (!indexing->doubtful || now_ms < indexing->reopen_ms)
+        return indexing->shards != NULL;
+    cf_shards_free(indexing->shards);
+    indexing->shards = NULL;
+    indexing->last_count = 0; /* positions are dealt anew */
+    indexing->reopen_ms = now_ms + REOPEN_MS;
+    struct cf_detail detail = {""};
+    enum cf_err err = open_shards(indexing, &detail);
+    if (err != CF_OK) {
+        cf_log(CF_LOG_ERROR, "shards_unreadable", "error=%s detail=\"%s\"", cf_err_name(err), detail.text);
+        return false;
+    }
+    indexing->doubtful = false;
+    return true;
+}
+
+/* Somebody deleted the files of an index: it is built anew from what the shards hold. */
+static void notice_gone(const struct cf_indexing *indexing, struct state *state)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct stat info;
+    uint64_t number = state->current.generation;
+    if (number == 0 ||
+        cf_generation_path(indexing->home, state->space->name, number, path, sizeof path, NULL) != CF_OK ||
+        stat(path, &info) == 0 || errno != ENOENT)
+        return;
+    cf_log(CF_LOG_WARN, "index_gone", "space=%s generation=%" PRIu64 " detail=\"its file was deleted\"",
+           state->space->name, number);
+    state->current = (struct cf_generation){.generation = 0};
+    state->count = 0;
+}
+
+static uint64_t count_unreadable(const struct cf_indexing *indexing)
+{
+    uint64_t count = 0;
+    while (cf_shards_unreadable(indexing->shards, count))
+        count++;
+    return count;
+}
 
 /* The last entry of every shard. A shard whose log cannot be read keeps the number of the last round. */
 static bool look(struct cf_indexing *indexing)
@@ -345,15 +454,15 @@ static bool look(struct cf_indexing *indexing)
 
 static void observe(const struct cf_indexing *indexing, struct state *state, uint64_t now_ms)
 {
-    bool behind = false;
-    uint64_t position = 0;
+    struct cf_plan_view view = {.count = state->count};
     for (size_t i = 0; i < indexing->last_count; i++) {
         uint64_t mark = cf_generation_mark(&state->current, cf_str(cf_shards_name(indexing->shards, i)));
-        /* A log that is shorter than the mark was made anew: another shard under an old name. */
-        behind = behind || indexing->lasts[i] != mark;
-        position += indexing->lasts[i];
+        /* A log that is shorter than its mark is for the guard to refuse. */
+        view.behind = view.behind || indexing->lasts[i] != mark;
+        view.waiting += indexing->lasts[i] > mark ? indexing->lasts[i] - mark : 0;
+        view.position += indexing->lasts[i];
     }
-    cf_plan_observe(&state->plan, now_ms, behind, position);
+    cf_plan_observe(&state->plan, now_ms, &view);
 }
 
 static void begin(struct cf_indexing *indexing, struct cf_index_round *round)
@@ -382,16 +491,23 @@ void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
 {
     if (!indexing->begun)
         begin(indexing, round);
+    uint64_t now_ms = cf_clock_mono_ms();
+    if (!reopen_shards(indexing, now_ms))
+        return;
     cf_shards_catch_up(indexing->shards);
     if (is_forced(round)) /* what was at rest when it was ordered is settled by a second look */
         cf_shards_catch_up(indexing->shards);
+    round->unreadable_shards = count_unreadable(indexing);
+    indexing->parts_checked = false;
     if (!look(indexing))
         return; /* short of memory: the next round tries again */
-    uint64_t now_ms = cf_clock_mono_ms();
     for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
         struct state *state = &indexing->states[i];
+        notice_gone(indexing, state);
         observe(indexing, state, now_ms);
         if (!round->forced[i] && !cf_plan_is_due(&state->plan, indexing->config, now_ms))
+            continue;
+        if (!may_build(indexing, state, now_ms))
             continue;
         cf_publication_free(round->published[i]);
         round->published[i] = NULL;

@@ -24,6 +24,7 @@ struct cf_index_round {
     bool forced[CF_SPACE_COUNT]; /* in: build these whatever the plan says */
     struct cf_publication
         *published[CF_SPACE_COUNT]; /* out: what is new, for the caller to free; else NULL */
+    uint64_t unreadable_shards;     /* out: how many cannot be read now */
 };
 
 /* Borrows home and config. `slot` names this process's private folder. */

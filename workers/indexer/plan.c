@@ -1,16 +1,19 @@
 #include "workers/indexer/plan.h"
 
 enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000, REST_FACTOR = 3 };
+/* Smaller indexes are built in no time. Fewer than FEW, or one in FEW_ONE_IN of the index, are few. */
+enum { LARGE = 1024, FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000 };
 
-void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, bool behind, uint64_t position)
+void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan_view *view)
 {
-    if (!plan->observed || position != plan->position)
+    if (!plan->observed || view->position != plan->position)
         plan->changed_ms = now_ms;
-    if (behind && !plan->behind)
+    if (view->behind && !plan->behind)
         plan->behind_ms = now_ms;
     plan->observed = true;
-    plan->behind = behind;
-    plan->position = position;
+    plan->behind = view->behind;
+    plan->few = view->count >= LARGE && (view->waiting < FEW || view->waiting < view->count / FEW_ONE_IN);
+    plan->position = view->position;
 }
 
 bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, uint64_t now_ms)
@@ -18,8 +21,11 @@ bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, 
     if (!plan->behind || now_ms < plan->retry_at_ms ||
         now_ms < plan->started_ms + REST_FACTOR * plan->took_ms)
         return false;
+    uint64_t waited_ms = now_ms - plan->behind_ms;
+    if (plan->few)
+        return waited_ms >= FEW_WAIT_MS && waited_ms >= (uint64_t)config->indexer_interval_ms;
     return now_ms - plan->changed_ms >= (uint64_t)config->indexer_quiet_ms ||
-           now_ms - plan->behind_ms >= (uint64_t)config->indexer_interval_ms;
+           waited_ms >= (uint64_t)config->indexer_interval_ms;
 }
 
 void cf_plan_built(struct cf_plan *plan, uint64_t started_ms, uint64_t now_ms)

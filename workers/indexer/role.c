@@ -16,6 +16,7 @@ struct cf_indexer {
     /* The newest generations, and whether this registration has heard of them. */
     struct cf_publication *published[CF_SPACE_COUNT];
     bool told[CF_SPACE_COUNT];
+    uint64_t unreadable_shards; /* as of the last round */
 };
 
 static void work(void *arg, void *item)
@@ -113,6 +114,7 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
     struct cf_indexer *indexer = arg;
     struct cf_index_round *round = item;
     indexer->busy = false;
+    indexer->unreadable_shards = round->unreadable_shards;
     for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
         if (!round->published[i])
             continue;
@@ -148,6 +150,12 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
         start_round(indexer);
 }
 
+static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
+{
+    const struct cf_indexer *indexer = arg;
+    heartbeat->unreadable_shards = indexer->unreadable_shards;
+}
+
 static bool on_drained(void *arg, struct cf_runner *runner)
 {
     (void)runner;
@@ -163,6 +171,7 @@ struct cf_role_ops cf_indexer_ops(const struct cf_indexer *indexer)
         .registered = on_registered,
         .message = on_message,
         .tick = on_tick,
+        .heartbeat = on_heartbeat,
         .posted = on_posted,
         .drained = on_drained,
         .name = indexer->name,

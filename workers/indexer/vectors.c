@@ -32,10 +32,15 @@ static enum cf_err read_vector(struct cf_vectors *vectors, size_t shard, struct 
                                struct cf_detail *detail)
 {
     const struct cf_space *space = vectors->space;
+    struct cf_detail why = {""};
     enum cf_err err = cf_shard_vector(cf_shards_get(vectors->shards, shard), id, cf_str(space->name),
-                                      space->version, vectors->values, space->dim, detail);
+                                      space->version, vectors->values, space->dim, &why);
+    if (err == CF_E_NOT_FOUND)
+        return cf_fail(detail, CF_E_CORRUPT, "%s: the %s vector of %.*s is lost",
+                       cf_shards_name(vectors->shards, shard), space->name, CF_STR_ARG(id));
     if (err != CF_OK)
-        return err;
+        return cf_fail(detail, err, "%s: the %s vector of %.*s: %.160s",
+                       cf_shards_name(vectors->shards, shard), space->name, CF_STR_ARG(id), why.text);
     for (size_t i = 0; i < space->dim; i++)
         if (!isfinite(vectors->values[i]))
             return cf_fail(detail, CF_E_BAD_VECTOR, "%s: the %s vector of %.*s is not finite",
@@ -43,19 +48,18 @@ static enum cf_err read_vector(struct cf_vectors *vectors, size_t shard, struct 
     return CF_OK;
 }
 
-/* One album's damage must not cost the others their index. */
-static enum cf_err read_usable(struct cf_vectors *vectors, size_t shard, struct cf_str id, bool *usable,
-                               struct cf_detail *detail)
+static enum cf_err read_usable(struct cf_vectors *vectors, size_t shard, struct cf_str id,
+                               const struct cf_shard_album *album, bool *usable, struct cf_detail *detail)
 {
+    if (!cf_shard_album_has(album, cf_str(vectors->space->name), vectors->space->version))
+        return CF_OK; /* described before this space, or this version of it, existed */
     struct cf_detail why = {""};
     enum cf_err err = read_vector(vectors, shard, id, &why);
-    if (err == CF_E_CORRUPT || err == CF_E_BAD_VECTOR) {
+    if (err == CF_E_BAD_VECTOR) { /* as it was written: nothing that could heal */
         vectors->damaged++;
         vectors->damage = why;
         return CF_OK;
     }
-    if (err == CF_E_NOT_FOUND) /* described before this space, or this version of it, existed */
-        return CF_OK;
     if (err != CF_OK)
         return cf_fail(detail, err, "%s", why.text);
     *usable = true;
@@ -76,7 +80,7 @@ static enum cf_err next_item(void *arg, struct cf_ann_item *item, struct cf_deta
         if (album.removed || (album.flags & CF_FLAG_CONSTANT))
             continue;
         bool usable = false;
-        err = read_usable(vectors, shard, id, &usable, detail);
+        err = read_usable(vectors, shard, id, &album, &usable, detail);
         if (err != CF_OK || !usable)
             continue;
         const struct cf_generation_tag tag = {album.version, (uint32_t)shard};

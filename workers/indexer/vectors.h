@@ -1,6 +1,7 @@
 /* The vectors of one space over all shards as a source for an index: newest version wins, removed and flagged
- * albums are left out. Streams; nothing is kept. The same items in the same order again as long as nobody
- * catches up meanwhile. */
+ * albums are left out; an album whose vector is lost or damaged ends the walk with CF_E_CORRUPT, for a
+ * generation without it would claim to cover it. Streams; nothing is kept. The same items in the same order
+ * again as long as nobody catches up meanwhile. */
 #ifndef CF_WORKERS_INDEXER_VECTORS_H
 #define CF_WORKERS_INDEXER_VECTORS_H
 
@@ -15,7 +16,7 @@ struct cf_vectors {
     struct cf_shards_walk *walk;
     float *values; /* space->dim */
     uint8_t tag[CF_GENERATION_TAG_BYTES];
-    uint64_t damaged; /* albums passed over since the last rewind because their vector cannot be used */
+    uint64_t damaged;        /* albums passed over since the last rewind because their vector is no vector */
     struct cf_detail damage; /* the last of them */
 };
 

@@ -35,27 +35,37 @@ static enum cf_err take_entry(void *arg, uint64_t log_seq, struct cf_str id)
     return CF_OK;
 }
 
-static void log_damage(struct cf_str id, const struct cf_detail *detail)
+static void note_damage(struct cf_changes *changes, struct cf_str id, const struct cf_detail *detail)
 {
-    cf_log(CF_LOG_ERROR, "album_unreadable", "album=\"%.*s\" detail=\"%s\"", CF_STR_ARG(id), detail->text);
+    changes->damaged++;
+    if (!changes->quiet)
+        cf_log(CF_LOG_ERROR, "album_unreadable", "album=\"%.*s\" detail=\"%s\"", CF_STR_ARG(id),
+               detail->text);
 }
 
 /* NULL when the album has no vector in the space. */
 static enum cf_err read_vector(struct cf_changes *changes, struct cf_shard *shard, struct cf_str id,
-                               const struct cf_space *space, const float **vector, struct cf_detail *detail)
+                               const struct cf_shard_album *record, const struct cf_space *space,
+                               const float **vector, struct cf_detail *detail)
 {
     float *values = cf_arena_alloc(changes->arena, space->dim, sizeof *values);
     if (!values)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a vector");
+    if (!cf_shard_album_has(record, cf_str(space->name), space->version))
+        return CF_OK; /* described before this space, or this version of it, existed */
+    struct cf_detail why = {{0}};
     enum cf_err err =
-        cf_shard_vector(shard, id, cf_str(space->name), space->version, values, space->dim, detail);
-    if (err == CF_E_CORRUPT && detail)
-        log_damage(id, detail);
-    if (err == CF_E_CORRUPT || err == CF_E_NOT_FOUND)
+        cf_shard_vector(shard, id, cf_str(space->name), space->version, values, space->dim, &why);
+    if (err == CF_E_NOT_FOUND)
+        err = cf_fail(&why, CF_E_CORRUPT, "its %s vector is lost", space->name);
+    if (err == CF_E_CORRUPT) {
+        note_damage(changes, id, &why);
         return CF_OK;
-    if (err == CF_OK)
-        *vector = values;
-    return err;
+    }
+    if (err != CF_OK)
+        return cf_fail(detail, err, "%s", why.text);
+    *vector = values;
+    return CF_OK;
 }
 
 /* What the index of the space covers needs no vector. */
@@ -74,13 +84,16 @@ static enum cf_err read_change(struct cf_changes *changes, struct cf_str id, con
 {
     struct cf_shard_album record;
     uint32_t shard;
-    enum cf_err err = cf_engine_newest(changes->engine, id, changes->arena, &record, &shard, detail);
-    if (err == CF_E_CORRUPT && detail)
-        log_damage(id, detail);
-    if (err == CF_E_CORRUPT || err == CF_E_NOT_FOUND)
+    struct cf_detail why = {{0}};
+    enum cf_err err = cf_engine_newest(changes->engine, id, changes->arena, &record, &shard, &why);
+    if (err == CF_E_NOT_FOUND) /* its log names it */
+        err = cf_fail(&why, CF_E_CORRUPT, "its record is lost");
+    if (err == CF_E_CORRUPT) {
+        note_damage(changes, id, &why);
         return CF_OK;
+    }
     if (err != CF_OK)
-        return err;
+        return cf_fail(detail, err, "%s", why.text);
     struct cf_engine_change change = {.album = {.id = id,
                                                 .version = record.version,
                                                 .shard = shard,
@@ -89,8 +102,8 @@ static enum cf_err read_change(struct cf_changes *changes, struct cf_str id, con
                                                 .removed = record.removed}};
     for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
         if (needs_vector(changes, stage, i, &change.album))
-            err = read_vector(changes, cf_engine_shard_handle(changes->engine, shard), id, &cf_spaces[i],
-                              &change.vectors[i], detail);
+            err = read_vector(changes, cf_engine_shard_handle(changes->engine, shard), id, &record,
+                              &cf_spaces[i], &change.vectors[i], detail);
     if (err == CF_OK)
         changes->changes[changes->change_count++] = change;
     return err;

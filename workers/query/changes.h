@@ -18,6 +18,8 @@ struct cf_changes {
     uint64_t last; /* log sequence of the last of them */
     struct cf_engine_change changes[CF_CHANGES_BATCH];
     size_t change_count;
+    uint64_t damaged; /* records and vectors passed over since the owner last set this to zero */
+    bool quiet;       /* they were logged before */
 };
 
 enum cf_err cf_changes_init(struct cf_changes *changes, struct cf_engine *engine,

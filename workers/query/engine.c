@@ -304,6 +304,35 @@ void cf_engine_adopt(struct cf_engine *engine, struct cf_stage **stage)
     *stage = NULL;
 }
 
+struct cf_str cf_engine_missing(const struct cf_engine *engine, size_t i)
+{
+    for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
+        const struct cf_engine_space *space = &engine->spaces[s];
+        for (size_t m = 0; space->mapped && m < space->mapped->generation.mark_count; m++) {
+            const struct cf_generation_mark *mark = &space->mapped->generation.marks[m];
+            if (mark->log_seq && space->tag_shards[m] == CF_ENGINE_NO_SHARD && i-- == 0)
+                return mark->shard;
+        }
+    }
+    return cf_str("");
+}
+
+void cf_engine_set_unreadable(struct cf_engine *engine, uint64_t count, const char *name)
+{
+    if (count == atomic_load(&engine->unreadable) &&
+        (count == 0 || strcmp(engine->unreadable_name, name) == 0))
+        return;
+    pthread_rwlock_wrlock(&engine->lock);
+    atomic_store(&engine->unreadable, count);
+    snprintf(engine->unreadable_name, sizeof engine->unreadable_name, "%s", name);
+    pthread_rwlock_unlock(&engine->lock);
+}
+
+uint64_t cf_engine_unreadable(const struct cf_engine *engine)
+{
+    return atomic_load(&engine->unreadable);
+}
+
 void cf_engine_caught_up(struct cf_engine *engine, uint64_t began_ms)
 {
     atomic_store(&engine->caught_up_ms, began_ms);

@@ -64,6 +64,14 @@ enum cf_err cf_stage_put(struct cf_stage *stage, const struct cf_engine_change *
 void cf_stage_free(struct cf_stage *stage); /* takes NULL */
 void cf_engine_adopt(struct cf_engine *engine, struct cf_stage **stage);
 
+/* The i-th shard that a mapped generation covers a part of and that is not known here; empty when there are
+ * no more. Good until the next adoption. */
+struct cf_str cf_engine_missing(const struct cf_engine *engine, size_t i);
+/* How many shards cannot be read now, and the name of one of them (any text when none): until they can again,
+ * answers are not exact, and an album that is not known may be in there. */
+void cf_engine_set_unreadable(struct cf_engine *engine, uint64_t count, const char *name);
+uint64_t cf_engine_unreadable(const struct cf_engine *engine); /* any thread */
+
 /* Everything that the shards held at that moment (monotonic) is in the state. */
 void cf_engine_caught_up(struct cf_engine *engine, uint64_t began_ms);
 
@@ -92,7 +100,7 @@ struct cf_engine_scratch {
 };
 
 /* The vector of an album in a space. CF_E_NOT_FOUND (never heard of, or removed: the sentence says which),
- * CF_E_FLAGGED, CF_E_NOT_DESCRIBED. */
+ * CF_E_IO (not known, but there is a shard that cannot be read), CF_E_FLAGGED, CF_E_NOT_DESCRIBED. */
 enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_str id,
                              struct cf_engine_scratch *scratch, float *out,
                              struct cf_detail *detail) CF_MUST_CHECK;
@@ -111,6 +119,7 @@ struct cf_engine_answer {
     uint64_t generation;
     bool exact;
     uint64_t stale_ms;
+    uint64_t unreadable_shards;    /* with any, never exact */
     struct cf_neighbor *neighbors; /* from the arena, strings too */
     size_t neighbor_count;
 };

@@ -64,6 +64,10 @@ static enum cf_err vector_at_rest(const struct cf_engine *engine, size_t space, 
     struct cf_shard_album record;
     uint32_t shard;
     enum cf_err err = cf_engine_newest(engine, id, arena, &record, &shard, detail);
+    if (err == CF_E_NOT_FOUND && atomic_load(&engine->unreadable))
+        return cf_fail(detail, CF_E_IO,
+                       "album \"%.*s\" is not known, but the shard %s cannot be read now: it may be there",
+                       CF_STR_ARG(id), engine->unreadable_name);
     if (err != CF_OK)
         return err;
     if (record.removed || cf_engine_is_removed(engine, id, record.version))
@@ -267,6 +271,8 @@ static enum cf_err search_locked(struct search *search, struct cf_engine_scratch
     if (search->query->include_self && search->query->self.len)
         offer_self(search);
     cf_nearest_sort(&search->nearest);
+    answer->unreadable_shards = atomic_load(&search->engine->unreadable);
+    answer->exact = answer->exact && answer->unreadable_shards == 0;
     answer->generation = search->space->mapped ? search->space->mapped->generation.generation : 0;
     err = copy_neighbors(&search->nearest, arena, answer);
     return err == CF_OK ? err : cf_fail(detail, err, "no memory for %u neighbours", search->query->k);

@@ -34,6 +34,8 @@ struct cf_engine {
     struct cf_idmap removals;
     size_t unsettled_count;
     _Atomic uint64_t caught_up_ms;
+    _Atomic uint64_t unreadable; /* shards; written under the lock */
+    char unreadable_name[CF_TEXT_BYTES_MAX];
 };
 
 /* Whether a removal that the shards do not know of hides this version of the album. Under the lock. */

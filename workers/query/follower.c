@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,10 @@
 #include "workers/query/arrivals.h"
 #include "workers/query/changes.h"
 
+enum { REREAD_FIRST_MS = 1000, REREAD_LAST_MS = 60000 };
+/* More than so many unreadable shards are counted as so many. */
+enum { UNREADABLE_MAX = 64 };
+
 struct cf_follower {
     struct cf_engine *engine;
     struct cf_shards *shards;
@@ -23,7 +28,8 @@ struct cf_follower {
         struct cf_shard *shard;
         uint64_t position; /* its log was read up to here */
         bool failing;
-    } * followed; /* by the engine's numbers */
+        uint64_t retry_ms, retry_at_ms; /* when parts of it are damaged: to read its tail anew */
+    } * followed;                       /* by the engine's numbers */
     size_t followed_count;
     bool has_begun;
     uint64_t poll_ms;
@@ -145,24 +151,63 @@ static enum cf_err add_new_shards(struct cf_follower *follower, struct cf_detail
         enum cf_err err = cf_engine_add_shard(follower->engine, name, shard, detail);
         if (err != CF_OK)
             return err;
-        grown[count] = (struct followed){shard, first_position(follower->engine, (uint32_t)count), false};
+        grown[count] =
+            (struct followed){shard, first_position(follower->engine, (uint32_t)count), false, 0, 0};
         follower->followed_count = count + 1;
     }
     return CF_OK;
+}
+
+static uint64_t last_position(const struct cf_engine *engine, uint32_t shard)
+{
+    uint64_t highest = 0;
+    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+        uint64_t mark = cf_engine_mark(engine, i, shard);
+        highest = mark > highest ? mark : highest;
+    }
+    return highest;
+}
+
+/* Albums that were passed over are looked for again, ever more slowly, and missing until then. */
+static void note_damage(struct followed *followed, uint64_t damaged, bool again, uint64_t now_ms)
+{
+    if (damaged == 0) {
+        followed->retry_ms = again ? 0 : followed->retry_ms;
+        return;
+    }
+    followed->retry_ms = followed->retry_ms == 0                        ? REREAD_FIRST_MS
+                         : again && followed->retry_ms < REREAD_LAST_MS ? 2 * followed->retry_ms
+                                                                        : followed->retry_ms;
+    followed->retry_at_ms = now_ms + followed->retry_ms;
 }
 
 /* Whether the log could be read to its end. Says so once when not, and once when it can be read again. */
 static bool follow_shard(struct cf_follower *follower, struct followed *followed)
 {
     struct cf_detail detail = {{0}};
-    uint64_t reached = followed->position, settled = cf_shard_settled(followed->shard);
+    uint32_t number = (uint32_t)(followed - follower->followed);
+    uint64_t now_ms = cf_clock_mono_ms(), last = 0, settled = cf_shard_settled(followed->shard);
+    bool again = followed->retry_ms && now_ms >= followed->retry_at_ms;
+    if (again) /* what was damaged may have been mended */
+        followed->position = first_position(follower->engine, number);
+    uint64_t reached = followed->position;
+    follower->changes.damaged = 0;
+    follower->changes.quiet = followed->retry_ms != 0;
     enum cf_err err = cf_changes_follow(&follower->changes, followed->shard, NULL, &reached, &detail);
+    if (err == CF_OK)
+        note_damage(followed, follower->changes.damaged, again, now_ms);
+    if (err == CF_OK)
+        err = cf_shard_log_last(followed->shard, &last, &detail);
+    if (err == CF_OK && last < last_position(follower->engine, number))
+        err = cf_fail(&detail, CF_E_CORRUPT,
+                      "it went back in time: its log ends at %llu, and an index covers more",
+                      (unsigned long long)last);
     /* What is not settled is read again in the next round: there may be more of it then. */
     reached = reached < settled ? reached : settled;
     followed->position = reached > followed->position ? reached : followed->position;
     if (err == CF_E_SHUTTING_DOWN)
         return false;
-    const char *name = cf_engine_shard_name(follower->engine, (uint32_t)(followed - follower->followed));
+    const char *name = cf_engine_shard_name(follower->engine, number);
     if (err != CF_OK && !followed->failing)
         cf_log(CF_LOG_ERROR, "shard_unreadable", "shard=%s error=%s detail=\"%s\"", name, cf_err_name(err),
                detail.text);
@@ -225,6 +270,38 @@ static enum cf_err begin(struct cf_follower *follower, struct cf_detail *detail)
     return err;
 }
 
+struct names {
+    struct cf_str items[UNREADABLE_MAX];
+    size_t count;
+};
+
+static void add_name(struct names *names, struct cf_str name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (cf_str_equal(names->items[i], name))
+            return;
+    if (names->count < UNREADABLE_MAX)
+        names->items[names->count++] = name;
+}
+
+static void count_unreadable(struct cf_follower *follower)
+{
+    struct names names = {.count = 0};
+    const char *name = NULL;
+    for (size_t i = 0; (name = cf_shards_unreadable(follower->shards, i)); i++)
+        add_name(&names, cf_str(name));
+    for (uint32_t i = 0; i < follower->followed_count; i++)
+        if (follower->followed[i].failing || follower->followed[i].retry_ms)
+            add_name(&names, cf_str(cf_engine_shard_name(follower->engine, i)));
+    struct cf_str missing;
+    for (size_t i = 0; (missing = cf_engine_missing(follower->engine, i)).len; i++)
+        add_name(&names, missing);
+    char text[CF_TEXT_BYTES_MAX] = "";
+    if (names.count)
+        snprintf(text, sizeof text, "%.*s", CF_STR_ARG(names.items[0]));
+    cf_engine_set_unreadable(follower->engine, names.count, text);
+}
+
 enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *detail)
 {
     uint64_t began_ms = cf_clock_mono_ms();
@@ -249,6 +326,7 @@ enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *det
     if (atomic_load(&follower->stop))
         return cf_fail(detail, CF_E_SHUTTING_DOWN, "the worker is ending");
     cf_engine_caught_up(follower->engine, began_ms);
+    count_unreadable(follower);
     if (complete)
         settle(follower, &unsettled);
     return adopt_arrivals(follower, cf_clock_mono_ms(), detail);

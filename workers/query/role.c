@@ -223,6 +223,7 @@ static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
     cf_engine_status(role->engine, role->status);
     heartbeat->indexes = role->status;
     heartbeat->index_count = CF_SPACE_COUNT;
+    heartbeat->unreadable_shards = cf_engine_unreadable(role->engine);
 }
 
 static void on_posted(void *arg, struct cf_runner *runner, void *item)

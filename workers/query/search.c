@@ -1,5 +1,6 @@
 #include "workers/query/search.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -8,8 +9,8 @@
 /* What a neighbour or a result takes on the wire beside its texts: keys, numbers, lengths. */
 enum { WIRE_BYTES = 64 };
 
-/* An album that was described a moment ago may lie in its shard and not yet in the tail: at most so long is waited for
- * it, once a message. */
+/* An album that was described a moment ago may lie in its shard and not yet in the tail: at most so long is
+ * waited for it, once a message. */
 enum { REFRESH_MS = 200 };
 
 struct cf_search_context {
@@ -84,13 +85,19 @@ static enum cf_err read_vector(const struct cf_space *space, struct cf_bytes byt
         return cf_fail(detail, CF_E_BAD_VECTOR,
                        "the vector has %zu bytes: space %s takes %u floats, %zu bytes", bytes.len,
                        space->name, space->dim, space->dim * sizeof *out);
+    double square = 0;
     struct cf_cursor cursor = cf_cursor(bytes);
     for (uint32_t i = 0; i < space->dim; i++) {
         uint32_t bits = cf_cursor_u32(&cursor);
         memcpy(&out[i], &bits, sizeof bits);
         if (!isfinite(out[i]))
             return cf_fail(detail, CF_E_BAD_VECTOR, "element %u of the vector is not a finite number", i);
+        square += (double)out[i] * (double)out[i];
     }
+    if (square > (double)FLT_MAX)
+        return cf_fail(detail, CF_E_BAD_VECTOR,
+                       "the vector is %.3g long: its squared length must fit into a float, at most %.3g",
+                       sqrt(square), (double)FLT_MAX);
     return CF_OK;
 }
 
@@ -126,7 +133,8 @@ static enum cf_err album_vector(struct cf_search_context *context, size_t space,
     if (err != CF_E_NOT_FOUND || context->is_fresh)
         return err;
     refresh(context);
-    return cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector, detail);
+    return cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector,
+                            detail);
 }
 
 /* The vector of a target into context->vector. Which of the three sources it names decides how. */
@@ -182,6 +190,8 @@ static void merge(struct cf_answer *answer, const struct cf_engine_answer *found
         answer->generation = found->generation;
     if (first || found->stale_ms > answer->stale_ms)
         answer->stale_ms = found->stale_ms;
+    if (first || found->unreadable_shards > answer->unreadable_shards)
+        answer->unreadable_shards = found->unreadable_shards;
     answer->exact = (first || answer->exact) && found->exact;
 }
 
@@ -233,6 +243,7 @@ static enum cf_err search_targets(struct cf_search_context *context, const struc
         struct cf_index_status status[CF_SPACE_COUNT];
         cf_engine_status(context->options.engine, status);
         answer->generation = status[space].generation;
+        answer->unreadable_shards = cf_engine_unreadable(context->options.engine);
     }
     return CF_OK;
 }

@@ -130,7 +130,8 @@ static enum cf_err album_vector(struct cf_search_context *context, size_t space,
     if (err != CF_OK)
         return err;
     err = cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector, detail);
-    if (err != CF_E_NOT_FOUND || context->is_fresh)
+    /* A shard that is just being created cannot be read for a moment, either. */
+    if ((err != CF_E_NOT_FOUND && err != CF_E_IO) || context->is_fresh)
         return err;
     refresh(context);
     return cf_engine_vector(context->options.engine, space, album, &context->scratch, context->vector,

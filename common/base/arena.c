@@ -14,6 +14,7 @@ struct block {
 
 struct cf_arena {
     struct block *blocks; /* the newest first; the last one is kept by reset */
+    size_t size;          /* of the blocks behind the newest */
 };
 
 static struct block *block_new(size_t capacity, struct block *next)
@@ -29,6 +30,7 @@ struct cf_arena *cf_arena_new(void)
     struct cf_arena *arena = malloc(sizeof *arena);
     if (!arena)
         return NULL;
+    arena->size = 0;
     arena->blocks = block_new(CF_ARENA_BLOCK_BYTES, NULL);
     if (!arena->blocks) {
         free(arena);
@@ -45,6 +47,12 @@ void cf_arena_reset(struct cf_arena *arena)
         free(block);
     }
     arena->blocks->used = 0;
+    arena->size = 0;
+}
+
+size_t cf_arena_size(const struct cf_arena *arena)
+{
+    return arena->size + arena->blocks->capacity;
 }
 
 void cf_arena_free(struct cf_arena *arena)
@@ -66,6 +74,7 @@ void *cf_arena_alloc(struct cf_arena *arena, size_t count, size_t size)
         block = block_new(need > CF_ARENA_BLOCK_BYTES ? need : CF_ARENA_BLOCK_BYTES, arena->blocks);
         if (!block)
             return NULL;
+        arena->size += arena->blocks->capacity;
         arena->blocks = block;
     }
     void *memory = block->data + block->used;

@@ -9,6 +9,7 @@ struct cf_arena;
 
 struct cf_arena *cf_arena_new(void);        /* NULL when memory is short */
 void cf_arena_free(struct cf_arena *arena); /* takes NULL */
+size_t cf_arena_size(const struct cf_arena *arena); /* bytes that it holds */
 void cf_arena_reset(struct cf_arena *arena); /* keeps the first block for reuse */
 
 /* Zeroed memory, or NULL when memory is short or count * size overflows. A count of zero gives a valid pointer. */

@@ -13,10 +13,12 @@
 #include <zmq.h>
 
 #include "common/base/clock.h"
+#include "common/io/outbox.h"
 
 enum {
     WAIT_MS_MAX = 1000,       /* the longest sleep: a lost wake-up may cost this much, never a hang */
     BATCH_MESSAGES_MAX = 256, /* of one socket in one wake */
+    BATCH_MS_MAX = 100,       /* likewise, give or take one message: the others want to be heard */
     RECONNECT_MS = 50,
     RECONNECT_MS_MAX = 1000,
     PING_MS = 500, /* ZMTP heartbeats: a peer that vanished without a FIN */
@@ -31,6 +33,7 @@ struct cf_socket {
     cf_on_message *on_message;
     void *arg;
     enum cf_socket_type type;
+    size_t send_bytes_max;
     bool ready;
 };
 
@@ -51,6 +54,7 @@ struct posts {
 
 struct cf_loop {
     void *context;
+    struct cf_outbox outbox;
     struct cf_socket *sockets;
     struct watch *watches;
     zmq_pollitem_t *items;
@@ -174,6 +178,7 @@ void cf_loop_free(struct cf_loop *loop, int linger_ms)
     if (loop->context)
         while (zmq_ctx_term(loop->context) != 0 && zmq_errno() == EINTR)
             continue;
+    cf_outbox_fini(&loop->outbox);
     if (loop->signal_fd >= 0)
         close(loop->signal_fd);
     if (loop->event_fd >= 0)
@@ -347,7 +352,10 @@ static bool receive(struct cf_socket *socket, zmq_msg_t *parts, struct cf_frames
 
 static void drain_socket(struct cf_socket *socket)
 {
+    uint64_t until_ms = cf_clock_mono_ms() + BATCH_MS_MAX;
     for (int i = 0; i < BATCH_MESSAGES_MAX && socket->handle; i++) {
+        if (i > 0 && cf_clock_mono_ms() >= until_ms)
+            return;
         zmq_msg_t parts[CF_FRAMES_MAX];
         struct cf_frames frames;
         if (!receive(socket, parts, &frames))
@@ -523,7 +531,8 @@ static bool set_options(void *handle, const struct cf_socket_options *options)
     bool ok = zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0;
     ok = ok && set_int(handle, ZMQ_LINGER, 0);
     ok = ok && set_int(handle, ZMQ_SNDHWM, options->high_water_mark);
-    ok = ok && set_int(handle, ZMQ_RCVHWM, options->high_water_mark);
+    ok = ok && set_int(handle, ZMQ_RCVHWM,
+                       options->inbound_mark ? options->inbound_mark : options->high_water_mark);
     ok = ok && set_int(handle, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     ok = ok && set_int(handle, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX);
     ok = ok && set_int(handle, ZMQ_HEARTBEAT_IVL, PING_MS);
@@ -559,7 +568,8 @@ enum cf_err cf_socket_open(struct cf_loop *loop, const struct cf_socket_options 
                                  .handle = handle,
                                  .on_message = options->on_message,
                                  .arg = options->arg,
-                                 .type = options->type};
+                                 .type = options->type,
+                                 .send_bytes_max = options->send_bytes_max};
     loop->sockets = socket;
     *out = socket;
     return CF_OK;
@@ -659,18 +669,39 @@ static enum cf_err send_parts(void *handle, zmq_msg_t *parts, size_t count)
     return err;
 }
 
+static enum cf_err copy_part(struct cf_bytes bytes, zmq_msg_t *part)
+{
+    if (zmq_msg_init_size(part, bytes.len) != 0)
+        return CF_E_NO_MEMORY;
+    if (bytes.len)
+        memcpy(zmq_msg_data(part), bytes.data, bytes.len);
+    return CF_OK;
+}
+
+/* Of a socket that bounds the bytes for each peer: NULL where it does not. */
+static enum cf_err find_account(struct cf_socket *socket, const struct cf_bytes *frames, size_t count,
+                                struct cf_outbox_peer **account)
+{
+    size_t bytes = 0;
+    *account = NULL;
+    if (socket->send_bytes_max == 0)
+        return CF_OK;
+    for (size_t i = 1; i < count; i++)
+        bytes += frames[i].len;
+    return cf_outbox_find(&socket->loop->outbox, socket, frames[0], bytes, socket->send_bytes_max, account);
+}
+
 enum cf_err cf_socket_send(struct cf_socket *socket, const struct cf_bytes *frames, size_t count)
 {
     CF_CHECK(count > 0 && count <= CF_FRAMES_MAX);
     zmq_msg_t parts[CF_FRAMES_MAX];
-    for (size_t i = 0; i < count; i++) {
-        if (zmq_msg_init_size(&parts[i], frames[i].len) != 0) {
-            while (i-- > 0)
-                zmq_msg_close(&parts[i]);
-            return CF_E_NO_MEMORY;
-        }
-        if (frames[i].len)
-            memcpy(zmq_msg_data(&parts[i]), frames[i].data, frames[i].len);
+    struct cf_outbox_peer *account;
+    enum cf_err err = find_account(socket, frames, count, &account);
+    for (size_t i = 0; !err && i < count; i++) {
+        err = account && i > 0 ? cf_outbox_part(account, frames[i], &parts[i])
+                               : copy_part(frames[i], &parts[i]);
+        while (err && i-- > 0)
+            zmq_msg_close(&parts[i]);
     }
-    return send_parts(socket->handle, parts, count);
+    return err ? err : send_parts(socket->handle, parts, count);
 }

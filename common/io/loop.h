@@ -67,6 +67,8 @@ struct cf_socket_options {
     enum cf_socket_type type;
     size_t message_bytes_max;  /* of a frame; a longer one costs its sender the connection. 0: no limit */
     int high_water_mark;       /* messages, each way */
+    int inbound_mark;          /* messages of one peer that wait to be read; 0: high_water_mark */
+    size_t send_bytes_max;     /* ROUTER: bytes on their way to one peer, a single message may be longer. 0: no limit */
     cf_on_message *on_message; /* NULL for PUB */
     void *arg;
 };
@@ -85,7 +87,7 @@ enum cf_err cf_socket_endpoint(struct cf_socket *socket, char *endpoint, size_t 
 enum cf_err cf_socket_connect(struct cf_socket *socket, const char *endpoint, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_socket_subscribe(struct cf_socket *socket, struct cf_str prefix, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* All frames or none; copies. CF_E_BUSY at the high-water mark, CF_E_UNREACHABLE when the peer is not there (ROUTER) or
+/* All frames or none; copies. CF_E_BUSY at the high-water mark or send_bytes_max, CF_E_UNREACHABLE when the peer is not there (ROUTER) or
  * left in the middle. A PUB drops for slow subscribers instead. */
 enum cf_err cf_socket_send(struct cf_socket *socket, const struct cf_bytes *frames, size_t count) CF_MUST_CHECK;
 

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "workers/runner/runner.h"
@@ -38,9 +40,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *world = *state;
-    const char *const files[] = {"output", "coverfleet.conf"}, *const folders[] = {"run", "data", ""};
+    const char *const files[] = {"output",           "coverfleet.conf",  "run/indexer-0.lock",
+                                 "run/query-0.lock", "run/query-1.lock", "run/left_Slot-12.lock"},
+                      *const folders[] = {"run", "data", ""};
     char path[128];
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", world->folder, files[i]);
         unlink(path);
     }
@@ -112,6 +116,38 @@ static void test_takes_the_slot_and_the_file(void **state)
     assert_non_null(strstr(world->said, "descriptor.credit = 7;"));
 }
 
+/* The first worker of the slot is a process of its own; its end, however hard, frees the slot. */
+static void test_two_of_one_slot_do_not_run(void **state)
+{
+    struct world *world = *state;
+    int told[2];
+    char byte = 0;
+    assert_int_equal(pipe(told), 0);
+    pid_t first = fork();
+    assert_true(first >= 0);
+    if (first == 0) {
+        byte = begin(world, CF_ROLE_QUERY, NULL, NULL) == -1 ? 'y' : 'n';
+        if (write(told[1], &byte, 1) == 1)
+            for (;;)
+                pause();
+        _exit(1);
+    }
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    int code = begin(world, CF_ROLE_QUERY, NULL, NULL);
+    char said[sizeof world->said];
+    memcpy(said, world->said, sizeof said);
+    int other = begin(world, CF_ROLE_QUERY, "query-1", NULL);
+    kill(first, SIGKILL);
+    waitpid(first, NULL, 0);
+    close(told[0]);
+    close(told[1]);
+    assert_int_equal(byte, 'y');
+    assert_int_equal(code, 1);
+    assert_non_null(strstr(said, "locked: another worker \"query-0\" runs"));
+    assert_int_equal(other, -1);
+    assert_int_equal(begin(world, CF_ROLE_QUERY, NULL, NULL), -1);
+}
+
 static void test_unknown_key_is_fatal(void **state)
 {
     struct world *world = *state;
@@ -157,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_goes_on_with_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_takes_the_slot_and_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_of_one_slot_do_not_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_key_is_fatal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_level_is_fatal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_arguments, setup, teardown),

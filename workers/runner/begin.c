@@ -1,7 +1,11 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/cpu.h"
 #include "common/base/log.h"
 #include "workers/runner/runner.h"
@@ -11,6 +15,7 @@
 #endif
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, LINE_BYTES_MAX = 900 };
+enum { LOCK_WAIT_MS = 2000, LOCK_POLL_MS = 50 }; /* for one that is just ending */
 
 static const char *const role_purpose[CF_ROLE_COUNT] = {
     "fetches covers, describes them and writes the vectors to the shard of its slot",
@@ -24,7 +29,7 @@ static void print_help(enum cf_role role)
     printf("Usage: coverfleet-%s [SLOT]\n\n"
            "A worker of the fleet in COVERFLEET_HOME: %s.\n\n"
            "SLOT names this worker among its like (letters, digits, '-' and '_'); the default is %s-0.\n"
-           "A second worker of the same slot takes the place of the first.\n\n"
+           "Two workers of one slot cannot run: the second one ends with \"locked\".\n\n"
            "  --help      this text\n"
            "  --version   the program's version\n\n"
            "Environment: COVERFLEET_HOME, the fleet's folder; COVERFLEET_SIMD=scalar|avx2|avx512.\n"
@@ -97,6 +102,34 @@ static void log_start(const struct cf_home *home, const struct cf_config *config
     free(settings);
 }
 
+/* A record lock: it is this process's alone, no child inherits it, and it ends with the process however that
+ * ends. The descriptor stays open for life. */
+static enum cf_err lock_slot(const struct cf_home *home, const char *name, struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    enum cf_err err = cf_home_path(home, path, sizeof path, detail, "run/%s.lock", name);
+    if (err)
+        return err;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return cf_fail_errno(detail, path);
+    uint64_t until_ms = cf_clock_mono_ms() + LOCK_WAIT_MS;
+    while (fcntl(fd, F_SETLK, &lock) != 0) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            err = cf_fail_errno(detail, path);
+        else if (cf_clock_mono_ms() >= until_ms)
+            err = cf_fail(detail, CF_E_LOCKED,
+                          "locked: another worker \"%s\" runs on this home: it holds %.200s", name, path);
+        if (err) {
+            close(fd);
+            return err;
+        }
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+    }
+    return CF_OK;
+}
+
 int cf_worker_begin(int argc, char **argv, enum cf_role role, struct cf_home *home, struct cf_config *config,
                     char *name, size_t name_size)
 {
@@ -118,6 +151,8 @@ int cf_worker_begin(int argc, char **argv, enum cf_role role, struct cf_home *ho
         err = cf_home_create(home, &detail);
         code = EXIT_REFUSED;
     }
+    if (err == CF_OK)
+        err = lock_slot(home, name, &detail);
     if (err != CF_OK) {
         fprintf(stderr, "coverfleet-%s: %s\n", cf_role_name(role), detail.text);
         return code;

@@ -15,9 +15,12 @@
 enum {
     DISK_POLL_MS = 200,
     REOPEN_MS = 1000,
-    BATCH_BYTES_MAX = 16 << 20, /* of pictures: then a wake is ended early */
+    BATCH_BYTES_MAX = 16 << 20, /* written or to be sent: then a wake is ended early */
     ENVELOPE_BYTES = 64 << 10,  /* of a message around a picture: metadata, names */
     HIGH_WATER_MARK = 4096,
+    CLIENT_HIGH_WATER_MARK = 1024,   /* replies, of a few hundred bytes mostly */
+    CLIENT_SEND_BYTES_MAX = 8 << 20, /* of replies to a client that does not read; one may be longer */
+    INBOUND_MARK = 16,               /* unread messages of a peer, any of which may be the longest */
     EVENT_HIGH_WATER_MARK = 16384,
     PEER_BYTES_MAX = 255,
 };
@@ -259,11 +262,22 @@ static uint64_t on_tick(void *arg, uint64_t mono_ms)
     return broker->out.count ? 0 : wait_ms;
 }
 
-/* Pictures in memory are bounded: a big batch is committed before the wake has read all that waits. */
+/* What a wake holds in memory is bounded: a big batch is committed, and its replies sent, before the wake has
+ * read all that waits. */
 static void end_early(struct cf_broker *broker, struct cf_now now)
 {
-    if (broker->journal && cf_journal_batch_bytes(broker->journal) >= BATCH_BYTES_MAX)
+    size_t bytes = cf_arena_size(broker->out.arena) + broker->out.count * sizeof *broker->out.items;
+    if (broker->journal)
+        bytes += cf_journal_batch_bytes(broker->journal);
+    if (bytes >= BATCH_BYTES_MAX)
         (void)wake_end(broker, now);
+}
+
+/* A walk through the journal commits what is open. What waits for that commit is told first, so that a
+ * failure later in the wake cannot refuse what is on disk. */
+static bool may_walk(enum cf_kind kind)
+{
+    return kind == CF_KIND_QUEUE || kind == CF_KIND_PUBLISHED;
 }
 
 /* ---- receiving ---- */
@@ -293,6 +307,8 @@ static void receive(struct cf_broker *broker, const struct cf_frames *frames, en
         cf_core_bad(broker->core, from, peer, msg.id, err, &detail, &broker->out);
         return;
     }
+    if (may_walk(msg.kind) && broker->journal && cf_journal_batch_bytes(broker->journal))
+        (void)wake_end(broker, now);
     if (from == CF_OUT_CLIENT)
         cf_core_client(broker->core, now, peer, &msg, frames->frame[1], &broker->out);
     else
@@ -342,6 +358,7 @@ static enum cf_err new_core(struct cf_broker *broker, struct cf_now now, struct 
         .query_deadline_ms = (uint64_t)config->broker_query_deadline_ms,
         .query_outstanding_max = (uint64_t)config->broker_query_outstanding_max,
         .query_waiting_max = (uint64_t)config->broker_query_waiting_max,
+        .lease_bytes_max = (uint64_t)config->broker_message_bytes_max,
         .query_bytes_max = 4 * (uint64_t)config->broker_message_bytes_max,
         .quarantine_max = CF_CORE_QUARANTINE_MAX,
         .roots = broker->roots,
@@ -365,7 +382,11 @@ static enum cf_err open_socket(struct cf_broker *broker, struct cf_loop *loop, e
     const struct cf_socket_options options = {
         .type = type,
         .message_bytes_max = (size_t)broker->config->broker_message_bytes_max,
-        .high_water_mark = type == CF_SOCKET_PUB ? EVENT_HIGH_WATER_MARK : HIGH_WATER_MARK,
+        .high_water_mark = type == CF_SOCKET_PUB     ? EVENT_HIGH_WATER_MARK
+                           : on_message == on_client ? CLIENT_HIGH_WATER_MARK
+                                                     : HIGH_WATER_MARK,
+        .inbound_mark = on_message == on_client ? INBOUND_MARK : 0,
+        .send_bytes_max = on_message == on_client ? CLIENT_SEND_BYTES_MAX : 0,
         .on_message = on_message,
         .arg = broker,
     };

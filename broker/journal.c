@@ -8,6 +8,7 @@
 #include "common/store/kv.h"
 
 enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, QUARANTINE, FAMILY_COUNT };
+enum { ENTRY_BYTES = 16 }; /* of the batch around a key and a value */
 
 static const char *const family_names[FAMILY_COUNT] = {"meta",   "jobs", "payload",
                                                        "albums", "dead", "quarantine"};
@@ -53,13 +54,26 @@ static struct cf_bytes str_bytes(struct cf_str text)
     return (struct cf_bytes){(const uint8_t *)text.data, text.len};
 }
 
+static void batch_put(struct cf_journal *journal, enum family family, struct cf_bytes key,
+                      struct cf_bytes value)
+{
+    cf_kv_put(journal->kv, family, key, value);
+    journal->batch_bytes += key.len + value.len + ENTRY_BYTES;
+}
+
+static void batch_delete(struct cf_journal *journal, enum family family, struct cf_bytes key)
+{
+    cf_kv_delete(journal->kv, family, key);
+    journal->batch_bytes += key.len + ENTRY_BYTES;
+}
+
 static enum cf_err put(struct cf_journal *journal, enum family family, struct cf_bytes key,
                        const struct cf_table *table, const void *record, struct cf_detail *detail)
 {
     cf_buf_clear(&journal->value);
     enum cf_err err = cf_record_encode(table, record, &journal->value, detail);
     if (!err)
-        cf_kv_put(journal->kv, family, key, cf_buf_bytes(&journal->value));
+        batch_put(journal, family, key, cf_buf_bytes(&journal->value));
     return err;
 }
 
@@ -117,7 +131,7 @@ static enum cf_err album_put(void *arg, struct cf_str id, const struct cf_album_
 static void album_delete(void *arg, struct cf_str id)
 {
     struct cf_journal *journal = arg;
-    cf_kv_delete(journal->kv, ALBUMS, str_bytes(id));
+    batch_delete(journal, ALBUMS, str_bytes(id));
 }
 
 static enum cf_err job_put(void *arg, uint64_t seq, const struct cf_job_record *job, bool dead,
@@ -138,15 +152,14 @@ static void job_delete(void *arg, uint64_t seq, bool dead)
 {
     struct cf_journal *journal = arg;
     struct seq_key key = seq_key(seq);
-    cf_kv_delete(journal->kv, dead ? DEAD : JOBS, key_bytes(&key));
+    batch_delete(journal, dead ? DEAD : JOBS, key_bytes(&key));
 }
 
 static void payload_put(void *arg, uint64_t seq, struct cf_bytes bytes)
 {
     struct cf_journal *journal = arg;
     struct seq_key key = seq_key(seq);
-    cf_kv_put(journal->kv, PAYLOAD, key_bytes(&key), bytes);
-    journal->batch_bytes += bytes.len;
+    batch_put(journal, PAYLOAD, key_bytes(&key), bytes);
 }
 
 static enum cf_err payload_get(void *arg, uint64_t seq, struct cf_arena *arena, struct cf_bytes *bytes,
@@ -163,7 +176,7 @@ static void payload_delete(void *arg, uint64_t seq)
 {
     struct cf_journal *journal = arg;
     struct seq_key key = seq_key(seq);
-    cf_kv_delete(journal->kv, PAYLOAD, key_bytes(&key));
+    batch_delete(journal, PAYLOAD, key_bytes(&key));
 }
 
 static enum cf_err quarantine_put(void *arg, struct cf_bytes sha256,
@@ -181,7 +194,7 @@ static enum cf_err quarantine_get(void *arg, struct cf_bytes sha256, struct cf_a
 static void quarantine_delete(void *arg, struct cf_bytes sha256)
 {
     struct cf_journal *journal = arg;
-    cf_kv_delete(journal->kv, QUARANTINE, sha256);
+    batch_delete(journal, QUARANTINE, sha256);
 }
 
 static enum cf_err meta_put(void *arg, const struct cf_meta_record *meta, struct cf_detail *detail)

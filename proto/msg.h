@@ -107,6 +107,7 @@ struct cf_push_item {
 struct cf_push {
     struct cf_push_item *items;
     size_t item_count;
+    uint64_t nonce; /* of the asking client, by chance: with `id` it names this request when it is sent again; 0 none */
 };
 
 /* push_ok, remove_ok: one result an entry, in the order asked. */
@@ -123,6 +124,7 @@ struct cf_results {
 struct cf_albums {
     struct cf_str *albums;
     size_t album_count;
+    uint64_t nonce; /* of a remove, as of a push */
 };
 
 /* states_ok: where each album stands, in the order asked. */
@@ -270,6 +272,7 @@ struct cf_registration {
     struct cf_str name; /* the slot, "descriptor-0": a newer registration of the same name evicts the older */
     uint64_t pid;
     struct cf_str host, version;
+    uint64_t instance; /* of the process, by chance: tells two of the same pid apart; 0 unknown */
 };
 struct cf_registered {
     uint64_t session; /* of this registration */

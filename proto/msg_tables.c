@@ -101,6 +101,7 @@ static const struct cf_field push_item_fields[] = {
 TABLE(push_item, "push.items", struct cf_push_item);
 static const struct cf_field push_fields[] = {
     LIST(struct cf_push, items, item_count, CF_FIELD_REQUIRED, CF_BATCH_MAX, push_item),
+    UINT(struct cf_push, nonce, 0, 0, 0),
 };
 
 static const struct cf_field result_fields[] = {
@@ -117,6 +118,7 @@ static const struct cf_field results_fields[] = {
 static const struct cf_field albums_fields[] = {
     STRS(struct cf_albums, albums, album_count, CF_FIELD_REQUIRED | CF_FIELD_RAW, CF_BATCH_MAX,
          CF_ALBUM_WIRE_BYTES_MAX),
+    UINT(struct cf_albums, nonce, 0, 0, 0),
 };
 
 static const struct cf_field album_state_fields[] = {
@@ -293,6 +295,7 @@ static const struct cf_field registration_fields[] = {
     WORD(struct cf_registration, role, CF_FIELD_REQUIRED, role_words),
     NAME(struct cf_registration, name, CF_FIELD_REQUIRED),
     UINT(struct cf_registration, pid, 0, 0, 0),
+    UINT(struct cf_registration, instance, 0, 0, 0),
     TEXT(struct cf_registration, host),
     TEXT(struct cf_registration, version),
 };

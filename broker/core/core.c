@@ -37,6 +37,7 @@ void cf_core_free(struct cf_core *core)
         return;
     forget(core);
     removals_clear(core, 0);
+    repeats_clear(core, 0);
     queries_clear(core);
     struct worker *worker, *next;
     HASH_ITER(hh, core->workers, worker, next)
@@ -98,8 +99,10 @@ static enum cf_err recount_album(void *arg, struct cf_str id, const struct cf_al
 
 enum cf_err albums_recount(struct cf_core *core, struct cf_detail *detail)
 {
-    tails_clear(core);
-    return core->store.each_album(core->store.arg, recount_album, core, detail);
+    tails_count_begin(core);
+    enum cf_err err = core->store.each_album(core->store.arg, recount_album, core, detail);
+    tails_count_end(core);
+    return err;
 }
 
 static enum cf_err load_job(void *arg, uint64_t seq, const struct cf_job_record *record)
@@ -130,8 +133,10 @@ static enum cf_err load_all(struct load *load, struct cf_out *out, struct cf_det
     err = indexes_load(core, &meta);
     if (!err)
         err = contents_load(core, detail);
+    tails_count_begin(core);
     if (!err)
         err = core->store.each_album(core->store.arg, load_album, load, detail);
+    tails_count_end(core);
     if (!err)
         err = core->store.each_job(core->store.arg, false, 0, load_job, load, detail);
     return err;
@@ -172,6 +177,7 @@ void cf_core_unload(struct cf_core *core, struct cf_now now, enum cf_err reason,
     struct worker *worker, *next;
     forget(core);
     removals_clear(core, core->removals_safe_seq); /* those never came to disk */
+    repeats_clear(core, core->repeat_safe + 1);    /* likewise */
     core->offline = reason;
     core->offline_detail = *detail;
     HASH_ITER(hh, core->workers, worker, next)
@@ -296,6 +302,8 @@ uint64_t cf_core_run(struct cf_core *core, struct cf_now now, struct cf_out *out
     queries_run(core, now, out);
     lease_run(core, now, out, &more);
     removals_tell(core, out);
+    core->repeat_safe = core->repeat_told; /* the wake before was committed */
+    core->repeat_told = core->repeat_serial;
     core->last_run_ms = now.mono_ms;
     uint64_t wait_ms = more ? 0 : core->config.heartbeat_ms;
     wait_ms = sooner(wait_ms, &core->delayed, now);

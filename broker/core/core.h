@@ -24,8 +24,9 @@ struct cf_core_config {
     uint64_t lease_ms, attempts_max, retry_base_ms, retry_cap_ms;
     uint64_t heartbeat_ms, heartbeat_timeout_ms;
     uint64_t disk_reserve_bytes;
+    uint64_t lease_bytes_max; /* of a message to a worker, pictures and all; 0: CF_CORE_LEASE_BYTES_MAX */
     uint64_t query_deadline_ms, query_outstanding_max, query_waiting_max;
-    uint64_t query_bytes_max; /* of all queries that wait or may be sent again */
+    uint64_t query_bytes_max; /* of all queries that are not answered yet */
     uint64_t image_bytes_max;
     struct cf_str image_limit;  /* what sets it, for people */
     uint64_t quarantine_max;    /* contents to remember, the oldest are forgotten; 0: none */
@@ -43,7 +44,7 @@ enum {
     CF_CORE_SUSPECT_DEATHS = 3, /* from here on a job is leased alone */
     CF_CORE_QUARANTINE_MAX = 100000,
     CF_CORE_LEASE_JOBS_MAX = 64,         /* a message */
-    CF_CORE_LEASE_BYTES_MAX = 8 << 20,   /* of pictures in a message, a single one may be larger */
+    CF_CORE_LEASE_BYTES_MAX = 8 << 20,   /* in a message, a single job may be larger */
     CF_CORE_WORKER_BYTES_MAX = 64 << 20, /* of pictures in flight to one worker, likewise */
     CF_CORE_RUN_BYTES_MAX = 64 << 20,    /* of pictures leased in one wake */
 };

@@ -64,6 +64,11 @@ static struct shard *shard_get(struct cf_core *core, struct cf_str name)
     return shard;
 }
 
+bool tail_has_room(struct cf_core *core, struct cf_str name)
+{
+    return HASH_COUNT(core->shards) < CF_CORE_SHARDS_MAX || shard_find(core, name);
+}
+
 /* The first position in [head, count) whose sequence is >= log_seq. */
 static size_t tail_position(const struct shard *shard, uint64_t log_seq)
 {
@@ -113,12 +118,41 @@ enum cf_err tail_add(struct cf_core *core, struct cf_str name, uint64_t log_seq)
     }
     if (shard->count == shard->capacity && tail_make_room(shard))
         return CF_E_NO_MEMORY;
+    core->albums[CF_STATE_DESCRIBED]++;
+    if (core->counting) {
+        shard->unsorted = true;
+        shard->tail[shard->count++] = log_seq << 1;
+        return CF_OK;
+    }
     size_t at = tail_position(shard, log_seq);
+    core->tail_moves += shard->count - at;
     memmove(shard->tail + at + 1, shard->tail + at, (shard->count - at) * sizeof *shard->tail);
     shard->tail[at] = log_seq << 1;
     shard->count++;
-    core->albums[CF_STATE_DESCRIBED]++;
     return CF_OK;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+void tails_count_begin(struct cf_core *core)
+{
+    tails_clear(core);
+    core->counting = true;
+}
+
+void tails_count_end(struct cf_core *core)
+{
+    core->counting = false;
+    for (struct shard *shard = core->shards; shard; shard = shard->hh.next) {
+        if (shard->unsorted)
+            qsort(shard->tail + shard->head, shard->count - shard->head, sizeof *shard->tail,
+                  compare_entries);
+        shard->unsorted = false;
+    }
 }
 
 void tail_remove(struct cf_core *core, struct cf_str name, uint64_t log_seq)
@@ -166,6 +200,27 @@ void tails_clear(struct cf_core *core)
 }
 
 /* ---- indexes ---- */
+
+/* A space of this build. */
+static bool has_space(const struct cf_core *core, struct cf_str space)
+{
+    for (size_t i = 0; i < core->config.space_count; i++)
+        if (cf_str_equal(core->config.spaces[i], space))
+            return true;
+    return false;
+}
+
+static enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space,
+                                      struct cf_detail *detail)
+{
+    char names[160] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < core->config.space_count && len < sizeof names; i++)
+        len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", i ? ", " : "",
+                                CF_STR_ARG(core->config.spaces[i]));
+    return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": there are %s", CF_STR_ARG(space),
+                   names);
+}
 
 static void watermarks_clear(struct watermark **watermarks)
 {
@@ -247,11 +302,12 @@ static enum cf_err index_set(struct cf_core *core, const struct cf_index_record 
     return CF_OK;
 }
 
-/* What was published since this process started counts more than what the journal has kept. */
+/* What was published since this process started counts more than what the journal has kept. Spaces that this
+ * build does not know are let go. */
 enum cf_err indexes_load(struct cf_core *core, const struct cf_meta_record *meta)
 {
     for (size_t i = 0; i < meta->index_count; i++) {
-        if (index_find(core, meta->indexes[i].space))
+        if (index_find(core, meta->indexes[i].space) || !has_space(core, meta->indexes[i].space))
             continue;
         enum cf_err err = index_set(core, &meta->indexes[i]);
         if (err)
@@ -344,9 +400,31 @@ static bool published_copy(const struct cf_published *from, struct cf_published 
     return true;
 }
 
-void on_published(struct cf_core *core, struct cf_now now, const struct cf_msg *msg, struct cf_out *out)
+static enum cf_err published_check(const struct cf_core *core, const struct cf_published *published,
+                                   struct cf_detail *detail)
+{
+    if (!has_space(core, published->space))
+        return fail_unknown_space(core, published->space, detail);
+    if (published->generation > LOG_SEQ_MAX || published->count > LOG_SEQ_MAX)
+        return cf_fail(detail, CF_E_INVALID, "generation %llu of %llu albums is out of range",
+                       (unsigned long long)published->generation, (unsigned long long)published->count);
+    for (size_t i = 0; i < published->watermark_count; i++)
+        if (!is_plain_name(published->watermarks[i].shard))
+            return cf_fail(detail, CF_E_INVALID, "\"%.*s\" is no name of a shard: letters, digits, '-', '_'",
+                           CF_STR_ARG(published->watermarks[i].shard));
+    return CF_OK;
+}
+
+void on_published(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
+                  struct cf_out *out)
 {
     struct cf_msg copy = {.kind = CF_KIND_PUBLISHED};
+    struct cf_detail detail = {0};
+    enum cf_err err = published_check(core, &msg->published, &detail);
+    if (err) {
+        cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, err, &detail, out);
+        return;
+    }
     if (!published_copy(&msg->published, &copy.published, out))
         return;
     const struct cf_published *published = &copy.published;
@@ -420,31 +498,6 @@ static bool has_indexer(const struct cf_core *core)
         if (worker->role == CF_ROLE_INDEXER)
             return true;
     return false;
-}
-
-/* A space of this build, or of an index that was published by another one. */
-static bool has_space(const struct cf_core *core, struct cf_str space)
-{
-    const struct index *index;
-    for (size_t i = 0; i < core->config.space_count; i++)
-        if (cf_str_equal(core->config.spaces[i], space))
-            return true;
-    DL_FOREACH(core->indexes, index)
-    if (cf_str_is(space, index->space))
-        return true;
-    return false;
-}
-
-static enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space,
-                                      struct cf_detail *detail)
-{
-    char names[160] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < core->config.space_count && len < sizeof names; i++)
-        len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", i ? ", " : "",
-                                CF_STR_ARG(core->config.spaces[i]));
-    return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": there are %s", CF_STR_ARG(space),
-                   names);
 }
 
 void on_index(struct cf_core *core, struct cf_bytes peer, const struct cf_msg *msg, struct cf_out *out)

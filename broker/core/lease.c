@@ -1,7 +1,12 @@
 /* Which job goes to which worker. The most urgent first, to the least loaded; a suspect alone. */
 #include "broker/core/state.h"
 
-enum { LEASES_A_RUN_MAX = 4096 };
+enum {
+    LEASES_A_RUN_MAX = 4096,
+    ENVELOPE_BYTES = 1024, /* of a message around its jobs */
+    JOB_BYTES = 256,       /* of keys, numbers and a hash */
+    PAIR_BYTES = 16,
+};
 
 struct grant {
     struct worker *worker; /* NULL once it is in a message */
@@ -73,12 +78,22 @@ static void unreserve(struct cf_core *core)
         worker->reserved = false;
 }
 
-/* False when the store failed: noted in `out`. */
-static bool read_record(struct run *run, const struct job *job, struct cf_album_record *record)
+/* False when the store failed: noted in `out`. A job whose album has another version, or none, says nothing
+ * any more: `*lost`, and it is gone. */
+static bool read_record(struct run *run, struct job *job, struct cf_album_record *record, bool *lost)
 {
     bool known = false;
-    return job->action == CF_ACTION_REMOVE ||
-           (!album_read(run->core, job_album(job), record, &known, run->out) && known);
+    *lost = false;
+    if (job->action == CF_ACTION_REMOVE)
+        return true;
+    if (album_read(run->core, job_album(job), record, &known, run->out))
+        return false;
+    *lost = !known || cf_version_compare(album_version(record), job_version(job)) != 0;
+    if (*lost) {
+        job_drop(run->core, job);
+        run->aside++;
+    }
+    return true;
 }
 
 /* True when the job's content is known for what it did to workers, and its job no longer where it was. */
@@ -94,12 +109,11 @@ static bool set_aside(struct run *run, struct job *job, const struct cf_album_re
     return true;
 }
 
-/* What the worker gets to see. False when the store failed: noted in `out`. */
-static bool describe(struct run *run, struct job *job, const struct cf_album_record *record,
-                     struct cf_job *lease)
+/* What the worker gets to see. CF_E_NOT_FOUND, with why, when the picture is lost. */
+static enum cf_err describe(struct run *run, const struct job *job, const struct cf_album_record *record,
+                            struct cf_job *lease, struct cf_detail *detail)
 {
     struct cf_core *core = run->core;
-    struct cf_detail detail = {0};
     *lease = (struct cf_job){
         .version = job_version(job),
         .album = cf_out_str(run->out, job_album(job)),
@@ -107,27 +121,34 @@ static bool describe(struct run *run, struct job *job, const struct cf_album_rec
         .attempt = (uint64_t)job->attempts + 1,
     };
     if (job->action == CF_ACTION_REMOVE)
-        return true;
+        return CF_OK;
     lease->sha256 = record->sha256;
     lease->meta = record->meta;
     lease->meta_count = record->meta_count;
     if (job->bytes == 0) {
         lease->file = record->source;
-        return true;
+        return CF_OK;
     }
-    enum cf_err err =
-        core->store.payload_get(core->store.arg, job->seq, run->out->arena, &lease->bytes, &detail);
-    if (err)
-        cf_out_fail(run->out, err == CF_E_NOT_FOUND ? CF_E_CORRUPT : err, &detail);
-    return !err;
+    return core->store.payload_get(core->store.arg, job->seq, run->out->arena, &lease->bytes, detail);
 }
 
+/* False when there is nothing to grant: the job, whose picture is lost, is a dead letter now; or the store
+ * failed, which is noted in `out` and ends the run. */
 static bool grant(struct run *run, struct job *job, const struct cf_album_record *record,
                   struct worker *worker)
 {
     struct grant *next = &run->grants[run->count];
-    if (!describe(run, job, record, &next->job))
+    struct cf_detail detail = {0};
+    enum cf_err err = describe(run, job, record, &next->job, &detail);
+    if (err == CF_E_NOT_FOUND) {
+        bury_lost(run->core, run->now, job, detail.text, run->out);
+        run->aside++;
         return false;
+    }
+    if (err) {
+        cf_out_fail(run->out, err, &detail);
+        return false;
+    }
     next->worker = worker;
     run->count++;
     run->bytes += job->bytes;
@@ -147,13 +168,16 @@ static void grant_suspects(struct run *run)
     while (core->suspects.count && run_has_room(run)) {
         struct job *job = (struct job *)cf_heap_top(&core->suspects);
         struct cf_album_record record = {0};
-        if (!read_record(run, job, &record))
+        bool lost = false;
+        if (!read_record(run, job, &record, &lost))
             return;
-        if (set_aside(run, job, &record))
+        if (lost || set_aside(run, job, &record))
             continue;
         struct worker *worker = pick_empty(core, run->now);
-        if (!worker || !grant(run, job, &record, worker))
+        if (!worker)
             return;
+        if (!grant(run, job, &record, worker))
+            continue;
         worker->alone = job;
         worker->reserved = false;
     }
@@ -168,11 +192,29 @@ static void grant_ready(struct run *run)
         struct job *job = (struct job *)cf_heap_top(&core->ready);
         struct worker *worker = pick(core, job->bytes);
         struct cf_album_record record = {0};
-        if (!worker || !read_record(run, job, &record))
+        bool lost = false;
+        if (!worker || !read_record(run, job, &record, &lost))
             return;
-        if (!set_aside(run, job, &record) && !grant(run, job, &record, worker))
-            return;
+        if (!lost && !set_aside(run, job, &record))
+            (void)grant(run, job, &record, worker);
     }
+}
+
+/* Of the job in a message, never less than what it takes there. */
+static size_t job_size(const struct cf_job *job)
+{
+    size_t size = JOB_BYTES + job->bytes.len + job->album.len + job->file.len;
+    for (size_t i = 0; i < job->meta_count; i++)
+        size += PAIR_BYTES + job->meta[i].key.len + job->meta[i].value.len;
+    return size;
+}
+
+static size_t message_size_max(const struct cf_core *core)
+{
+    uint64_t most = core->config.lease_bytes_max;
+    if (most == 0 || most > CF_CORE_LEASE_BYTES_MAX)
+        return CF_CORE_LEASE_BYTES_MAX;
+    return most > ENVELOPE_BYTES ? (size_t)most - ENVELOPE_BYTES : 0;
 }
 
 /* The grants of the first one's worker, as many as fit a message. */
@@ -180,16 +222,17 @@ static void send_some(struct run *run, size_t first)
 {
     struct worker *worker = run->grants[first].worker;
     struct cf_job *jobs = cf_out_alloc(run->out, CF_CORE_LEASE_JOBS_MAX, sizeof *jobs);
-    size_t count = 0, bytes = 0;
+    size_t count = 0, bytes = 0, most = message_size_max(run->core);
     if (!jobs)
         return;
     for (size_t i = first; i < run->count && count < CF_CORE_LEASE_JOBS_MAX; i++) {
         struct grant *next = &run->grants[i];
         if (next->worker != worker)
             continue;
-        if (count && bytes + next->job.bytes.len > CF_CORE_LEASE_BYTES_MAX)
+        size_t size = job_size(&next->job);
+        if (count && bytes + size > most)
             break;
-        bytes += next->job.bytes.len;
+        bytes += size;
         jobs[count++] = next->job;
         next->worker = NULL;
     }

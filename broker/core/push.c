@@ -150,12 +150,15 @@ void on_push(struct cf_core *core, struct cf_now now, struct cf_bytes peer, cons
 {
     const struct cf_push *push = &msg->push;
     struct cf_result *results = reply_add(peer, msg, CF_KIND_PUSH_OK, push->item_count, out);
-    for (size_t i = 0; results && i < push->item_count; i++) {
+    if (!results || repeat_find(core, msg, results, push->item_count, out))
+        return;
+    for (size_t i = 0; i < push->item_count; i++) {
         if (core->loaded)
             push_item(core, now, &push->items[i], &results[i], out);
         else
             refuse(core, &results[i], core->offline, &core->offline_detail, out);
     }
+    repeat_keep(core, now, msg, results, push->item_count);
 }
 
 /* The removal is a version of its own and a job: descriptors write it to a shard. Query workers hear of it at
@@ -220,10 +223,13 @@ void on_remove(struct cf_core *core, struct cf_now now, struct cf_bytes peer, co
 {
     const struct cf_albums *albums = &msg->albums;
     struct cf_result *results = reply_add(peer, msg, CF_KIND_REMOVE_OK, albums->album_count, out);
-    for (size_t i = 0; results && i < albums->album_count; i++) {
+    if (!results || repeat_find(core, msg, results, albums->album_count, out))
+        return;
+    for (size_t i = 0; i < albums->album_count; i++) {
         if (core->loaded)
             remove_item(core, now, albums->albums[i], &results[i], out);
         else
             refuse(core, &results[i], core->offline, &core->offline_detail, out);
     }
+    repeat_keep(core, now, msg, results, albums->album_count);
 }

@@ -8,11 +8,9 @@ static struct cf_bytes query_peer(const struct query *query)
     return (struct cf_bytes){query->peer, query->peer_len};
 }
 
-static void frame_drop(struct cf_core *core, struct query *query)
+/* Its bytes stay counted until the query has ended: they lie on their way to the worker, or with it. */
+static void frame_drop(struct query *query)
 {
-    if (!query->frame)
-        return;
-    core->query_bytes -= query->frame_len;
     free(query->frame);
     query->frame = NULL;
 }
@@ -31,18 +29,25 @@ static void query_free(struct cf_core *core, struct query *query)
         wait_end(core, query);
     if (query->node.at)
         cf_heap_remove(&core->query_deadlines, &query->node);
-    frame_drop(core, query);
+    frame_drop(query);
+    core->query_bytes -= query->frame_len;
     HASH_DEL(core->queries, query);
     free(query);
 }
 
-static void query_fail(struct cf_core *core, struct query *query, enum cf_err err, const char *sentence,
+static void query_tell(struct cf_core *core, const struct query *query, enum cf_err err, const char *sentence,
                        struct cf_out *out)
 {
     struct cf_detail detail;
     (void)cf_fail(&detail, err, "%s", sentence);
     core->counters.failed++;
     cf_out_error(out, CF_OUT_CLIENT, query_peer(query), query->client_id, err, &detail);
+}
+
+static void query_fail(struct cf_core *core, struct query *query, enum cf_err err, const char *sentence,
+                       struct cf_out *out)
+{
+    query_tell(core, query, err, sentence, out);
     query_free(core, query);
 }
 
@@ -80,7 +85,7 @@ static void give(struct cf_core *core, struct cf_now now, struct query *query, s
     worker->used = ++core->searches_given;
     /* A picture that kills its reader must not meet the next one: it is never sent again. */
     if (query->has_image || query->resent)
-        frame_drop(core, query);
+        frame_drop(query);
 }
 
 static void give_waiting(struct cf_core *core, struct cf_now now, struct cf_out *out)
@@ -141,7 +146,7 @@ fail:
     return NULL;
 }
 
-enum { QUERY_DEADLINE_MS_MAX = 600000 };
+enum { QUERY_DEADLINE_MS_MAX = 600000, EXPIRED_KEPT_MS = 60000 };
 
 void on_query(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
               struct cf_bytes frame, struct cf_out *out)
@@ -174,6 +179,12 @@ void on_search_done(struct cf_core *core, struct cf_now now, struct worker *work
         core->counters.late++;
         return;
     }
+    if (query->expired) {
+        core->counters.late++;
+        query_free(core, query);
+        give_waiting(core, now, out);
+        return;
+    }
     if (body.len == 0) {
         query_fail(core, query, CF_E_INVALID, "the query worker answered without an answer", out);
         return;
@@ -200,6 +211,10 @@ void queries_orphan(struct cf_core *core, struct worker *worker, struct cf_out *
     {
         if (query->worker != worker)
             continue;
+        if (query->expired) {
+            query_free(core, query);
+            continue;
+        }
         if (!query->frame) {
             query_fail(core, query, CF_E_NO_WORKER,
                        query->has_image ? "the query worker died; a query with a picture is not sent again"
@@ -224,6 +239,25 @@ static bool has_query_worker(const struct cf_core *core)
     return false;
 }
 
+/* A worker that lets a query expire is still busy with it, or stuck: until it answers, or is gone, the place
+ * stays taken, so that it does not look like the idlest of all. Not for ever: the answer may have been lost.
+ */
+static void query_expire(struct cf_core *core, struct cf_now now, struct query *query, struct cf_out *out)
+{
+    if (query->expired || !query->worker) {
+        if (!query->expired)
+            query_tell(core, query, CF_E_DEADLINE, "the deadline passed before an answer came", out);
+        query_free(core, query);
+        return;
+    }
+    query_tell(core, query, CF_E_DEADLINE, "the deadline passed before an answer came", out);
+    query->expired = true;
+    frame_drop(query);
+    cf_heap_remove(&core->query_deadlines, &query->node);
+    query->deadline_ms = now.mono_ms + EXPIRED_KEPT_MS;
+    cf_heap_insert(&core->query_deadlines, &query->node, query->deadline_ms, query->qid);
+}
+
 void queries_run(struct cf_core *core, struct cf_now now, struct cf_out *out)
 {
     for (;;) {
@@ -233,7 +267,7 @@ void queries_run(struct cf_core *core, struct cf_now now, struct cf_out *out)
         if (!query->worker && !has_query_worker(core))
             query_fail(core, query, CF_E_NO_WORKER, "no query worker came in time: is one running?", out);
         else
-            query_fail(core, query, CF_E_DEADLINE, "the deadline passed before an answer came", out);
+            query_expire(core, now, query, out);
     }
     give_waiting(core, now, out);
 }

@@ -4,9 +4,18 @@
 /* What a worker says about where a vector rests must fit the books. */
 enum { LOG_SEQ_BITS = 62 };
 
-static bool done_is_sane(const struct cf_done_item *item)
+static enum cf_err done_check(struct cf_core *core, const struct cf_done_item *item, struct cf_detail *detail)
 {
-    return item->shard.len && item->shard.len <= CF_TEXT_BYTES_MAX && item->log_seq >> LOG_SEQ_BITS == 0;
+    if (!is_plain_name(item->shard))
+        return cf_fail(detail, CF_E_INVALID, "\"%.*s\" is no name of a shard: letters, digits, '-', '_'",
+                       CF_STR_ARG(item->shard));
+    if (item->log_seq >> LOG_SEQ_BITS != 0)
+        return cf_fail(detail, CF_E_INVALID, "log_seq %llu of shard %.*s is out of range",
+                       (unsigned long long)item->log_seq, CF_STR_ARG(item->shard));
+    if (!tail_has_room(core, item->shard))
+        return cf_fail(detail, CF_E_INVALID, "shard %.*s would be one too many: a fleet has %d at most",
+                       CF_STR_ARG(item->shard), CF_CORE_SHARDS_MAX);
+    return CF_OK;
 }
 
 static void event_of_album(struct cf_core *core, struct cf_now now, const char *name, struct cf_str album,
@@ -83,14 +92,20 @@ static void done_item(struct cf_core *core, struct cf_now now, struct worker *wo
     described(core, now, worker, item, &record, out);
 }
 
-void on_done(struct cf_core *core, struct cf_now now, struct worker *worker, const struct cf_done *done,
-             struct cf_out *out)
+void on_done(struct cf_core *core, struct cf_now now, struct worker *worker, struct cf_bytes peer,
+             const struct cf_msg *msg, struct cf_out *out)
 {
+    const struct cf_done *done = &msg->done;
     if (!core->loaded)
         return;
-    for (size_t i = 0; i < done->item_count; i++)
-        if (done_is_sane(&done->items[i]))
+    for (size_t i = 0; i < done->item_count; i++) {
+        struct cf_detail detail = {0};
+        enum cf_err err = done_check(core, &done->items[i], &detail);
+        if (err)
+            cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, err, &detail, out);
+        else
             done_item(core, now, worker, &done->items[i], out);
+    }
     if (worker) {
         worker->done += done->item_count;
         rate_add(&worker->rate, now.mono_ms, (uint32_t)done->item_count);
@@ -144,6 +159,13 @@ void bury_quarantined(struct cf_core *core, struct cf_now now, struct job *job, 
 {
     bury(core, now, job, cf_str(""), cf_str(cf_err_name(CF_E_QUARANTINED)),
          content_sentence(core, sha256, out), out);
+}
+
+void bury_lost(struct cf_core *core, struct cf_now now, struct job *job, const char *sentence,
+               struct cf_out *out)
+{
+    bury(core, now, job, cf_str(""), cf_str(cf_err_name(CF_E_CORRUPT)), cf_out_str(out, cf_str(sentence)),
+         out);
 }
 
 /* From the first strike on neither the job nor any other of the same content shares a lease. */

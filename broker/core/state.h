@@ -51,7 +51,7 @@ struct worker {
     size_t peer_len;
     char name[CF_TEXT_BYTES_MAX + 1];
     int role;
-    uint64_t pid, session, credit;
+    uint64_t pid, instance, session, credit;
     uint64_t registered_ms, seen_ms;
     struct job *leases;
     uint64_t lease_count, lease_bytes;
@@ -70,6 +70,7 @@ struct query {
     uint64_t qid, client_id, deadline_ms;
     struct worker *worker; /* NULL while waiting */
     bool has_image, resent;
+    bool expired;   /* its asker has his reply; its worker is still at it */
     uint8_t *frame; /* NULL once it need not be sent again */
     size_t frame_len;
     size_t peer_len;
@@ -82,6 +83,7 @@ struct shard {
     uint64_t indexed_to;
     uint64_t *tail;
     size_t head, count, capacity; /* live part is [head, count) */
+    bool unsorted;                /* while all are counted */
     size_t name_len;
     char name[];
 };
@@ -98,6 +100,19 @@ struct index {
     char space[CF_SPACE_BYTES_MAX + 1];
     uint64_t generation, count, build_ms, published_ms;
     struct watermark *watermarks;
+};
+
+/* A request that was answered. */
+struct repeat_key {
+    uint64_t nonce, id, kind;
+};
+
+struct repeat {
+    UT_hash_handle hh; /* core->repeats; in the order of their coming */
+    struct repeat_key key;
+    uint64_t serial, at_ms;
+    size_t bytes, count;
+    struct cf_result results[]; /* their details lie behind them */
 };
 
 struct counters {
@@ -136,7 +151,15 @@ struct cf_core {
     uint64_t query_ids, waiting_count, query_bytes, searches_given;
     struct cf_heap query_deadlines;
 
+    struct repeat *repeats;
+    size_t repeat_bytes;
+    uint64_t repeat_serial; /* of the newest */
+    uint64_t repeat_told;   /* up to here they were answered by the end of the last wake */
+    uint64_t repeat_safe;   /* up to here they are on disk */
+
     struct shard *shards;
+    bool counting;       /* all albums, one after the other: tails are put in order at the end */
+    uint64_t tail_moves; /* entries of tails that were shifted to make room, ever */
     struct index *indexes;
     struct counters counters;
 };
@@ -198,8 +221,9 @@ void content_clear(struct cf_core *core, struct cf_bytes sha256);
 struct cf_str content_sentence(struct cf_core *core, struct cf_bytes sha256, struct cf_out *out);
 
 /* ---- settle.c ---- */
-void on_done(struct cf_core *core, struct cf_now now, struct worker *worker, const struct cf_done *done,
-             struct cf_out *out);
+/* `worker` is NULL for one that is not registered. */
+void on_done(struct cf_core *core, struct cf_now now, struct worker *worker, struct cf_bytes peer,
+             const struct cf_msg *msg, struct cf_out *out);
 void on_failed(struct cf_core *core, struct cf_now now, struct worker *worker, const struct cf_failed *failed,
                struct cf_out *out);
 /* A lease ends without an answer. `death`: the worker died or the lease ran out, with `error` as the reason.
@@ -211,11 +235,25 @@ void lease_lost(struct cf_core *core, struct cf_now now, struct job *job, bool d
 void bury_quarantined(struct cf_core *core, struct cf_now now, struct job *job, struct cf_bytes sha256,
                       struct cf_out *out);
 
+/* A job whose picture the journal has lost: likewise. */
+void bury_lost(struct cf_core *core, struct cf_now now, struct job *job, const char *sentence,
+               struct cf_out *out);
+
 /* ---- push.c ---- */
 void on_push(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
              struct cf_out *out);
 void on_remove(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
                struct cf_out *out);
+
+/* ---- repeats.c: requests that are sent again ---- */
+/* `results` are those of msg, a push or removal. */
+void repeat_keep(struct cf_core *core, struct cf_now now, const struct cf_msg *msg,
+                 const struct cf_result *results, size_t count);
+/* True when msg was answered before, with those results. */
+bool repeat_find(struct cf_core *core, const struct cf_msg *msg, struct cf_result *results, size_t count,
+                 struct cf_out *out);
+/* Forgets those with a serial >= from. */
+void repeats_clear(struct cf_core *core, uint64_t from);
 
 /* ---- admit.c: what a push must be ---- */
 enum cf_err push_check(const struct cf_core *core, const struct cf_push_item *item, uint8_t sha256[32],
@@ -257,9 +295,15 @@ void queries_clear(struct cf_core *core);
 /* An album comes to rest, or leaves, at that place of a shard. */
 enum cf_err tail_add(struct cf_core *core, struct cf_str shard, uint64_t log_seq);
 void tail_remove(struct cf_core *core, struct cf_str shard, uint64_t log_seq);
+/* Another shard may come, or it is known. */
+bool tail_has_room(struct cf_core *core, struct cf_str shard);
 bool tail_is_indexed(struct cf_core *core, struct cf_str shard, uint64_t log_seq);
+/* Between them tail_add takes any order at no cost, and nothing else looks at tails. */
+void tails_count_begin(struct cf_core *core);
+void tails_count_end(struct cf_core *core);
 void tails_clear(struct cf_core *core);
-void on_published(struct cf_core *core, struct cf_now now, const struct cf_msg *msg, struct cf_out *out);
+void on_published(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
+                  struct cf_out *out);
 enum cf_err indexes_load(struct cf_core *core, const struct cf_meta_record *meta);
 void indexes_clear(struct cf_core *core);
 uint64_t index_generation_of(const struct index *index, struct cf_str shard, uint64_t log_seq);
@@ -274,6 +318,10 @@ void on_show(struct cf_core *core, struct cf_now now, struct cf_bytes peer, cons
              struct cf_out *out);
 void on_queue(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
               struct cf_out *out);
+
+/* ---- names.c ---- */
+/* Letters, digits, '-' and '_', as slots and shards are called. */
+bool is_plain_name(struct cf_str name);
 
 /* ---- core.c ---- */
 struct cf_event *event_add(struct cf_core *core, struct cf_now now, const char *event, bool durable,

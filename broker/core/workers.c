@@ -141,6 +141,12 @@ void removals_tell(struct cf_core *core, struct cf_out *out)
     }
 }
 
+/* In containers every process has the same pid: the instance tells. */
+static bool is_same_process(const struct worker *worker, const struct cf_registration *registration)
+{
+    return worker->pid == registration->pid && worker->instance == registration->instance;
+}
+
 /* A process that registers again has not died: only another one under its name shows that. */
 static void evict_namesakes(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
                             const struct cf_registration *registration, struct cf_out *out)
@@ -150,7 +156,7 @@ static void evict_namesakes(struct cf_core *core, struct cf_now now, struct cf_b
         worker_end(core, now, old, LEAVE_GOODBYE, out);
     old = find_name(core, registration->name);
     if (old)
-        worker_end(core, now, old, old->pid == registration->pid ? LEAVE_GOODBYE : LEAVE_DEATH, out);
+        worker_end(core, now, old, is_same_process(old, registration) ? LEAVE_GOODBYE : LEAVE_DEATH, out);
 }
 
 static struct worker *worker_new(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
@@ -164,6 +170,7 @@ static struct worker *worker_new(struct cf_core *core, struct cf_now now, struct
     memcpy(worker->name, registration->name.data, registration->name.len);
     worker->role = registration->role;
     worker->pid = registration->pid;
+    worker->instance = registration->instance;
     worker->session = ++core->sessions;
     worker->registered_ms = worker->seen_ms = now.mono_ms;
     HASH_ADD(hh, core->workers, peer, (unsigned)worker->peer_len, worker);
@@ -176,9 +183,7 @@ static struct worker *worker_new(struct cf_core *core, struct cf_now now, struct
 
 static bool registration_is_sane(const struct cf_registration *registration)
 {
-    return registration->role >= 0 && registration->role < CF_ROLE_COUNT && registration->name.len &&
-           registration->name.len <= CF_TEXT_BYTES_MAX &&
-           !memchr(registration->name.data, '\0', registration->name.len);
+    return registration->role >= 0 && registration->role < CF_ROLE_COUNT && is_plain_name(registration->name);
 }
 
 static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes peer,
@@ -187,7 +192,8 @@ static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes
     const struct cf_registration *registration = &msg->registration;
     struct cf_detail detail = {0};
     if (!registration_is_sane(registration)) {
-        (void)cf_fail(&detail, CF_E_INVALID, "a registration needs a role and a name");
+        (void)cf_fail(&detail, CF_E_INVALID,
+                      "a registration needs a role and a name of letters, digits, '-' and '_'");
         cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, CF_E_INVALID, &detail, out);
         return;
     }
@@ -224,7 +230,7 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
         worker->credit = msg->ready.credit;
         break;
     case CF_KIND_DONE:
-        on_done(core, now, worker, &msg->done, out);
+        on_done(core, now, worker, peer, msg, out);
         break;
     case CF_KIND_FAILED:
         on_failed(core, now, worker, &msg->failed, out);
@@ -240,8 +246,10 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
         on_search_done(core, now, worker, msg, body, out);
         break;
     case CF_KIND_PUBLISHED:
-        on_published(core, now, msg, out);
-        break;
+        if (worker->role == CF_ROLE_INDEXER) {
+            on_published(core, now, peer, msg, out);
+            break;
+        } /* fall through */
     default:
         cf_core_bad(core, CF_OUT_WORKER, peer, msg->id, CF_E_INVALID, NULL, out);
         break;
@@ -263,7 +271,7 @@ void cf_core_worker(struct cf_core *core, struct cf_now now, struct cf_bytes pee
     } else {
         /* What a forgotten worker has done, after a restart of the broker, is done all the same. */
         if (msg->kind == CF_KIND_DONE)
-            on_done(core, now, NULL, &msg->done, out);
+            on_done(core, now, NULL, peer, msg, out);
         (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_UNREGISTERED, msg->id);
     }
 }

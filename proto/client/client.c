@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -42,6 +43,7 @@ struct cf_client {
     size_t unheard_bytes; /* sent since the fleet was last heard: may all still lie in the socket */
     bool unreachable;     /* a request ended so since the socket was opened */
     uint64_t last_id;
+    uint64_t nonce;         /* with an id it names a request, whenever and wherever it is sent again */
     uint64_t heard_ms;      /* 0: never */
     uint64_t due_ms;        /* nothing expires or is sent again before */
     size_t ended;           /* requests, ever */
@@ -257,6 +259,8 @@ static enum cf_err check_endpoint(const char *endpoint, struct cf_detail *detail
 static enum cf_err prepare(struct cf_client *client, const char *endpoint, struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
+    if (getrandom(&client->nonce, sizeof client->nonce, 0) != (ssize_t)sizeof client->nonce)
+        return cf_fail_errno(detail, "random numbers");
     client->due_ms = UINT64_MAX;
     client->message_bytes_max = MESSAGE_BYTES_MAX;
     if (!endpoint)
@@ -334,6 +338,10 @@ static enum cf_err encode(const struct cf_client *client, const struct cf_msg *r
 {
     struct cf_msg numbered = *request;
     numbered.id = pending->id;
+    if (request->kind == CF_KIND_PUSH)
+        numbered.push.nonce = client->nonce;
+    else if (request->kind == CF_KIND_REMOVE)
+        numbered.albums.nonce = client->nonce;
     enum cf_err err = cf_msg_encode(&numbered, &pending->bytes, detail);
     if (!err && pending->bytes.len > client->message_bytes_max)
         err = cf_fail(detail, CF_E_TOO_LARGE, "the %s has %zu bytes: at most %zu (broker.message_bytes_max)",

@@ -68,7 +68,7 @@ static enum cf_err push(struct cf_client *client, struct cover *cover, struct cf
                                 .bytes = bytes,
                                 .sha256 = {digest, sizeof digest},
                                 .priority = CF_PRIORITY_DEFAULT};
-    struct cf_msg request = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    struct cf_msg request = {.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}};
     enum cf_err err;
     while ((err = cf_client_send(client, &request, DEADLINE_MS, on_push_ok, cover, detail)) == CF_E_BUSY) {
         err = cf_client_poll(client, 100, detail);

@@ -229,7 +229,8 @@ static void send_push(struct sim *sim, struct actor *actor, const struct request
         items[i].priority = (uint64_t)(request->albums[i] % 10);
         items[i].delay_ms = request->delays[i];
     }
-    const struct cf_msg msg = {.kind = CF_KIND_PUSH, .id = id, .push = {items, (size_t)request->count}};
+    const struct cf_msg msg = {
+        .kind = CF_KIND_PUSH, .id = id, .push = {.items = items, .item_count = (size_t)request->count}};
     sim_send(sim, actor, &msg, no_body);
 }
 
@@ -240,7 +241,7 @@ static void send_albums(struct sim *sim, struct actor *actor, const struct reque
         albums[i] = sim_album_id(request->albums[i]);
     struct cf_msg msg = {.kind = request->kind, .id = id};
     if (request->kind == CF_KIND_REMOVE)
-        msg.albums = (struct cf_albums){albums, (size_t)request->count};
+        msg.albums = (struct cf_albums){.albums = albums, .album_count = (size_t)request->count};
     else
         msg.queue =
             (struct cf_queue){.op = request->op, .albums = albums, .album_count = (size_t)request->count};

@@ -121,7 +121,7 @@ static struct cf_result first_result(const struct rig *rig, enum cf_kind kind)
 
 struct cf_result rig_push_item(struct rig *rig, struct cf_push_item item)
 {
-    const struct cf_msg msg = {.kind = CF_KIND_PUSH, .id = 1, .push = {&item, 1}};
+    const struct cf_msg msg = {.kind = CF_KIND_PUSH, .id = 1, .push = {.items = &item, .item_count = 1}};
     rig_client(rig, &msg);
     rig_run(rig, 1);
     return first_result(rig, CF_KIND_PUSH_OK);
@@ -136,7 +136,7 @@ struct cf_result rig_push(struct rig *rig, const char *album, const char *bytes)
 struct cf_result rig_remove(struct rig *rig, const char *album)
 {
     struct cf_str id = cf_str(album);
-    const struct cf_msg msg = {.kind = CF_KIND_REMOVE, .id = 1, .albums = {&id, 1}};
+    const struct cf_msg msg = {.kind = CF_KIND_REMOVE, .id = 1, .albums = {.albums = &id, .album_count = 1}};
     rig_client(rig, &msg);
     rig_run(rig, 1);
     return first_result(rig, CF_KIND_REMOVE_OK);
@@ -147,7 +147,7 @@ enum cf_state rig_state(struct rig *rig, const char *album)
     struct cf_str id = cf_str(album);
     struct cf_out out;
     CF_CHECK(cf_out_init(&out) == CF_OK);
-    const struct cf_msg msg = {.kind = CF_KIND_STATES, .albums = {&id, 1}};
+    const struct cf_msg msg = {.kind = CF_KIND_STATES, .albums = {.albums = &id, .album_count = 1}};
     cf_core_client(rig->core, rig->now, peer_of("client"), &msg, (struct cf_bytes){0}, &out);
     CF_CHECK(out.count == 1 && out.items[0].msg.states.state_count == 1);
     int state = out.items[0].msg.states.states[0].state;

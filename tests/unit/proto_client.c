@@ -76,7 +76,7 @@ static void test_a_call_brings_its_reply(void **state)
     struct fixture *fixture = *state;
     struct cf_push_item items[] = {{.album = cf_str("R-1"), .priority = 5},
                                    {.album = cf_str("R-2"), .priority = 5}};
-    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {items, 2}};
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {.items = items, .item_count = 2}};
     struct cf_reply *reply = NULL;
     assert_int_equal(call(fixture, push, PATIENCE_MS, &reply), CF_OK);
     assert_int_equal(reply->msg.kind, CF_KIND_PUSH_OK);
@@ -157,7 +157,7 @@ static void test_requests_are_checked_before_they_go(void **state)
     assert_int_equal(call(fixture, query, 100, &reply), CF_E_INVALID);
     struct cf_push_item item = {.album = cf_str("R-1"), .bytes = {calloc(1, 64 << 20), 64 << 20}};
     assert_non_null(item.bytes.data);
-    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}};
     assert_int_equal(call(fixture, push, 100, &reply), CF_E_TOO_LARGE);
     free((void *)(uintptr_t)item.bytes.data);
     assert_int_equal(cf_client_pending(fixture->client), 0);
@@ -305,7 +305,7 @@ static void test_bytes_in_flight_are_bounded(void **state)
     uint8_t *picture = calloc(1, PICTURE);
     assert_non_null(picture);
     struct cf_push_item item = {.album = cf_str("R-1"), .bytes = {picture, PICTURE}};
-    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}};
     for (int i = 0; i < CF_CLIENT_PENDING_BYTES_MAX / PICTURE; i++)
         send(fixture, push, 50, &seen);
     assert_int_equal(cf_client_send(fixture->client, &push, 50, on_reply, &seen, NULL), CF_E_BUSY);
@@ -343,7 +343,7 @@ static void test_what_was_unreachable_is_not_delivered_later(void **state)
     struct fixture *fixture = *state;
     struct cf_push_item item = {.album = cf_str("R-1"), .priority = 5};
     struct cf_reply *reply = NULL;
-    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    struct cf_msg push = {.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}};
     assert_int_equal(call(fixture, push, 50, &reply), CF_E_UNREACHABLE);
     fixture->fleet = fleet_start(fixture->endpoint, false);
     assert_int_equal(call(fixture, show("echo"), PATIENCE_MS, &reply), CF_OK);
@@ -357,7 +357,7 @@ static void test_a_lost_push_is_sent_again_and_a_lost_query_is_not(void **state)
     struct seen pushed = {.client = fixture->client}, asked = {.client = fixture->client};
     struct cf_push_item item = {.album = cf_str("R-1"), .priority = 5};
     fixture->fleet = fleet_start(fixture->endpoint, true);
-    send(fixture, (struct cf_msg){.kind = CF_KIND_PUSH, .push = {&item, 1}}, PATIENCE_MS, &pushed);
+    send(fixture, (struct cf_msg){.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}}, PATIENCE_MS, &pushed);
     send(fixture, (struct cf_msg){.kind = CF_KIND_QUERY, .query = {.space = cf_str("void"), .k = 1}},
          CF_CLIENT_RESEND_MS + 2000, &asked);
     fleet_await(fixture->fleet, "push", 1);

@@ -431,7 +431,7 @@ static void test_a_pushed_album_is_judged_by_the_broker(void **state)
     memset(long_id, 'x', sizeof long_id);
     struct cf_push_item items[] = {
         {.album = {long_id, sizeof long_id}}, {.album = cf_str("\xff\x01")}, {.album = cf_str("")}};
-    struct cf_msg msg = {.kind = CF_KIND_PUSH, .push = {items, 3}};
+    struct cf_msg msg = {.kind = CF_KIND_PUSH, .push = {.items = items, .item_count = 3}};
     assert_int_equal(cf_msg_encode(&msg, &fixture->buf, NULL), CF_OK);
     assert_int_equal(decode_buf(fixture), CF_OK);
     assert_int_equal(fixture->msg.push.items[0].album.len, 300);
@@ -452,7 +452,7 @@ static void test_batches_are_bounded(void **state)
     assert_non_null(albums);
     for (size_t i = 0; i <= CF_BATCH_MAX; i++)
         albums[i] = cf_str("a");
-    struct cf_msg msg = {.kind = CF_KIND_STATES, .albums = {albums, CF_BATCH_MAX}};
+    struct cf_msg msg = {.kind = CF_KIND_STATES, .albums = {.albums = albums, .album_count = CF_BATCH_MAX}};
     assert_int_equal(cf_msg_encode(&msg, &fixture->buf, NULL), CF_OK);
     assert_int_equal(decode_buf(fixture), CF_OK);
     assert_int_equal(fixture->msg.albums.album_count, CF_BATCH_MAX);
@@ -472,7 +472,7 @@ static void test_meta_names_are_unique(void **state)
     struct fixture *fixture = *state;
     struct cf_pair meta[] = {{cf_str("title"), cf_str("a")}, {cf_str("title"), cf_str("b")}};
     struct cf_push_item item = {.album = cf_str("R-1"), .meta = meta, .meta_count = 2};
-    struct cf_msg msg = {.kind = CF_KIND_PUSH, .push = {&item, 1}};
+    struct cf_msg msg = {.kind = CF_KIND_PUSH, .push = {.items = &item, .item_count = 1}};
     assert_int_equal(cf_msg_encode(&msg, &fixture->buf, NULL), CF_OK);
     assert_int_equal(decode_buf(fixture), CF_E_INVALID);
     assert_sentence_has(fixture, "\"title\" twice");

@@ -186,11 +186,11 @@ static const struct cf_status status = {
 
 static const struct cf_msg samples[CF_KIND_COUNT] = {
     [CF_KIND_ERROR] = {.id = 9, .error = {S("busy"), S("the queue is full: try later")}},
-    [CF_KIND_PUSH] = {.id = 1, .push = {push_items, COUNT(push_items)}},
+    [CF_KIND_PUSH] = {.id = 1, .push = {.items = push_items, .item_count = COUNT(push_items)}},
     [CF_KIND_PUSH_OK] = {.id = 1, .results = {results, COUNT(results)}},
-    [CF_KIND_REMOVE] = {.id = 2, .albums = {asked, COUNT(asked)}},
+    [CF_KIND_REMOVE] = {.id = 2, .albums = {.albums = asked, .album_count = COUNT(asked)}},
     [CF_KIND_REMOVE_OK] = {.id = 2, .results = {results, 1}},
-    [CF_KIND_STATES] = {.id = 3, .albums = {albums, COUNT(albums)}},
+    [CF_KIND_STATES] = {.id = 3, .albums = {.albums = albums, .album_count = COUNT(albums)}},
     [CF_KIND_STATES_OK] = {.id = 3, .states = {states, COUNT(states)}},
     [CF_KIND_QUERY] = {.id = 4,
                        .query = {.space = S("gist"),

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -46,6 +47,7 @@ struct cf_runner {
     enum phase phase;
     bool draining;
     bool silence_told; /* one line a disturbance, not one an attempt */
+    uint64_t instance; /* of this process, by chance: in containers the pid says nothing */
     uint64_t session, heartbeat_ms, heartbeat_timeout_ms;
     uint64_t heard_ms, beat_due_ms, register_due_ms, register_wait_ms, leave_due_ms, role_due_ms;
     enum cf_err failed; /* what ends cf_runner_run early */
@@ -126,6 +128,7 @@ static void attempt(struct cf_runner *runner, uint64_t now_ms)
                                .registration = {.role = runner->ops->role,
                                                 .name = cf_str(runner->ops->name),
                                                 .pid = (uint64_t)getpid(),
+                                                .instance = runner->instance,
                                                 .host = cf_str(runner->host),
                                                 .version = cf_str(CF_VERSION)}};
     if (err == CF_OK)
@@ -372,6 +375,10 @@ enum cf_err cf_runner_new(struct cf_loop *loop, const struct cf_config *config, 
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a worker");
     }
     uint64_t now = cf_clock_mono_us();
+    if (getrandom(&runner->instance, sizeof runner->instance, 0) != (ssize_t)sizeof runner->instance) {
+        cf_runner_free(runner);
+        return cf_fail_errno(detail, "random numbers");
+    }
     runner->loop = loop;
     runner->ops = ops;
     runner->arg = arg;

@@ -71,6 +71,28 @@ static struct job **live_jobs(struct cf_core *core, const struct cf_queue *queue
     return jobs;
 }
 
+/* The first `limit` of them only, for a page of the list: they mostly come in order, so each finds its place
+ * near the end. */
+static struct job **first_jobs(struct cf_core *core, const struct cf_queue *queue, size_t limit,
+                               size_t *count, uint64_t *matching, struct cf_out *out)
+{
+    struct job **jobs = cf_out_alloc(out, limit, sizeof(struct job *));
+    struct job *job = jobs ? core->jobs : NULL;
+    *count = 0;
+    for (; job; job = job->hh.next) {
+        if (!wants(queue, job->state))
+            continue;
+        ++*matching;
+        if (job->seq <= queue->after_seq || (*count == limit && job->seq > jobs[limit - 1]->seq))
+            continue;
+        size_t at = *count < limit ? (*count)++ : limit - 1;
+        for (; at > 0 && jobs[at - 1]->seq > job->seq; at--)
+            jobs[at] = jobs[at - 1];
+        jobs[at] = job;
+    }
+    return jobs;
+}
+
 struct dead_walk {
     struct cf_core *core;
     struct cf_out *out;
@@ -131,7 +153,7 @@ static void list(struct cf_core *core, struct cf_now now, const struct cf_queue 
     limit = limit < CF_BATCH_MAX ? limit : CF_BATCH_MAX;
     struct dead_walk dead = {.core = core, .out = out, .limit = (size_t)limit};
     size_t live_count = 0;
-    struct job **live = live_jobs(core, queue, &live_count, &reply->count, out);
+    struct job **live = first_jobs(core, queue, dead.limit, &live_count, &reply->count, out);
     dead.jobs = cf_out_alloc(out, dead.limit, sizeof *dead.jobs);
     struct cf_queue_job *jobs = cf_out_alloc(out, dead.limit, sizeof *jobs);
     if (!live || !dead.jobs || !jobs)

@@ -120,6 +120,7 @@ static void status_workers(struct cf_core *core, struct cf_now now, struct cf_st
             .rate = rate_get(&worker->rate, now.mono_ms),
             .age_ms = now.mono_ms - worker->registered_ms,
             .silent_ms = now.mono_ms - worker->seen_ms,
+            .unreadable_shards = worker->unreadable_shards,
         };
 }
 

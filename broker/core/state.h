@@ -60,6 +60,7 @@ struct worker {
     uint64_t searches; /* outstanding */
     uint64_t used;     /* when it was last given a query, by count */
     uint64_t done, failed;
+    uint64_t unreadable_shards; /* as it last said */
     struct rate rate;
 };
 

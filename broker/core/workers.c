@@ -236,6 +236,7 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
         on_failed(core, now, worker, &msg->failed, out);
         break;
     case CF_KIND_HEARTBEAT:
+        worker->unreadable_shards = msg->heartbeat.unreadable_shards;
         (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_HEARTBEAT, msg->id);
         break;
     case CF_KIND_GOODBYE:

@@ -307,6 +307,37 @@ static void an_expired_query_keeps_its_place(void **state)
     rig_fini(&rig);
 }
 
+/* Page by page, in order, whatever the order of their coming and their state. */
+static void the_queue_is_listed_in_pages(void **state)
+{
+    struct rig rig;
+    char name[8];
+    (void)state;
+    rig_init(&rig);
+    rig.core->config.queue_jobs_max = 100;
+    struct cf_version versions[9];
+    for (int i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "a%d", i);
+        versions[i] = rig_push(&rig, name, "x").version;
+    }
+    rig_register(&rig, "w", "descriptor-0", CF_ROLE_DESCRIPTOR, 1, 3);
+    rig_failed(&rig, "w", versions[0], "a0", true, true);
+    rig_failed(&rig, "w", versions[1], "a1", true, true);
+    struct cf_str first = cf_str("a0");
+    (void)rig_queue(&rig, (struct cf_queue){.op = CF_QUEUE_RETRY, .albums = &first, .album_count = 1});
+    uint64_t after = 0;
+    for (size_t seen = 0; seen < 9;) {
+        struct cf_queue_ok page =
+            rig_queue(&rig, (struct cf_queue){.op = CF_QUEUE_LIST, .limit = 4, .after_seq = after});
+        assert_int_equal(page.job_count, seen < 8 ? 4 : 1);
+        for (size_t i = 0; i < page.job_count; i++, seen++)
+            assert_int_equal(page.jobs[i].version.seq, versions[seen].seq);
+        after = page.jobs[page.job_count - 1].version.seq;
+        assert_int_equal(page.count, 9);
+    }
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_lost_picture_is_a_dead_letter),
         cmocka_unit_test(another_instance_of_a_pid_is_a_death),
         cmocka_unit_test(leases_fit_the_message_limit),
+        cmocka_unit_test(the_queue_is_listed_in_pages),
         cmocka_unit_test(an_expired_query_keeps_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

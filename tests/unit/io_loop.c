@@ -210,6 +210,49 @@ static void test_full_peer_is_busy(void **state)
     pair_end(&pair);
 }
 
+/* Long messages to one that does not read: bounded in bytes long before the high-water mark. When it
+ * reads again it gets all that was taken, and then more. */
+static void test_bytes_to_a_peer_are_bounded(void **state)
+{
+    enum { BLOCK = 64 * 1024, BOUND = 1 << 20, MARK = 5000 };
+    (void)state;
+    struct pair pair;
+    pair_start(&pair);
+    const struct cf_socket_options options = {.type = CF_SOCKET_ROUTER,
+                                              .high_water_mark = MARK,
+                                              .inbound_mark = 4,
+                                              .send_bytes_max = BOUND,
+                                              .on_message = listen_to,
+                                              .arg = &pair.router_ear};
+    assert_int_equal(cf_socket_open(pair.loop, &options, &pair.router, NULL), CF_OK);
+    assert_int_equal(cf_socket_bind(pair.router, pair.endpoint, NULL), CF_OK);
+    pair.dealer = open_socket(&pair, CF_SOCKET_DEALER, 1 << 22, 2, &pair.dealer_ear);
+    assert_int_equal(cf_socket_connect(pair.dealer, pair.endpoint, NULL), CF_OK);
+    struct cf_bytes ping[] = {text("ping")};
+    assert_int_equal(cf_socket_send(pair.dealer, ping, 1), CF_OK);
+    turn_until(&pair, &pair.router_ear, 1);
+    static uint8_t block[4 * BOUND];
+    struct cf_bytes id = {(const uint8_t *)pair.router_ear.id, pair.router_ear.id_len};
+    struct cf_bytes whole[] = {id, {block, 3 * BOUND}}, flood[] = {id, {block, BLOCK}};
+    /* One message may be longer than the bound. */
+    assert_int_equal(cf_socket_send(pair.router, whole, 2), CF_OK);
+    turn_until(&pair, &pair.dealer_ear, 1);
+    size_t taken = 0, busy = 0;
+    for (uint64_t end = cf_clock_mono_ms() + 200; cf_clock_mono_ms() < end;) {
+        if (cf_socket_send(pair.router, flood, 2) == CF_OK)
+            taken++;
+        else
+            busy++;
+    }
+    assert_true(busy > 0);
+    assert_true(taken < MARK / 4); /* the bound, what the kernel holds, and what the reader has fetched */
+    turn_until(&pair, &pair.dealer_ear, 1 + taken);
+    assert_int_equal(pair.dealer_ear.last_len, BLOCK);
+    assert_int_equal(cf_socket_send(pair.router, flood, 2), CF_OK);
+    turn_until(&pair, &pair.dealer_ear, 2 + taken);
+    pair_end(&pair);
+}
+
 static void test_dealer_without_peer_is_busy_when_full(void **state)
 {
     (void)state;
@@ -533,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_plain_loop_leaves_signals_alone),
         cmocka_unit_test(test_second_signal_ends_the_process),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_bytes_to_a_peer_are_bounded),
         cmocka_unit_test(test_empty_frames_survive),
         cmocka_unit_test(test_too_many_frames_are_truncated),
         cmocka_unit_test(test_unknown_peer_is_unreachable),

@@ -43,6 +43,49 @@ static enum cf_err hog_memory(struct cf_detail *detail)
     return cf_fail(detail, CF_E_INVALID, "16 GB were given");
 }
 
+/* The memory that the decoder shares with its worker, from a picture in the slot that is named. */
+static struct cf_decode_results *results_of(struct cf_decoded *out, size_t slot)
+{
+    size_t before = offsetof(struct cf_decode_results, slots) + slot * sizeof(struct cf_decode_result) +
+                    offsetof(struct cf_decode_result, decoded);
+    return (struct cf_decode_results *)(void *)((char *)out - before);
+}
+
+/* "l<slot letter><what>": a decoder in somebody's power. */
+static enum cf_err lie(struct cf_bytes file, struct cf_decoded *out)
+{
+    struct cf_decode_results *results = results_of(out, (size_t)(file.data[1] - 'a'));
+    switch (file.data[2]) {
+    case 't': /* it was at no picture */
+        atomic_store(&results->taken, 0);
+        raise(SIGKILL);
+        break;
+    case 'i': /* it was at the first one, and nothing is done */
+        atomic_store(&results->done, 0);
+        atomic_store(&results->taken, 1);
+        raise(SIGKILL);
+        break;
+    case 'd': /* all is done, and more */
+        atomic_store(&results->done, UINT64_MAX);
+        for (;;)
+            __asm__ volatile("");
+    case 'b': /* another one is done now and then, never the oldest */
+        for (uint64_t i = 0;; i++)
+            atomic_store(&results->done, i % 2);
+    case 's': /* asleep, whenever one looks */
+        for (;;)
+            atomic_store(&results->sleeping, 1);
+    }
+    return CF_E_INVALID;
+}
+
+static enum cf_err make_orders_writable(struct cf_bytes file, struct cf_decoded *out)
+{
+    uintptr_t page = (uintptr_t)file.data & ~(uintptr_t)(CF_DECODE_PAGE - 1);
+    bool given = mprotect((void *)page, CF_DECODE_PAGE, PROT_READ | PROT_WRITE) == 0;
+    return given ? CF_E_INVALID : answer(out, file.len);
+}
+
 static enum cf_err obey(struct cf_bytes file, const struct cf_image_limits *limits, struct cf_decoded *out,
                         struct cf_detail *detail)
 {
@@ -77,6 +120,12 @@ static enum cf_err obey(struct cf_bytes file, const struct cf_image_limits *limi
         return answer(out, CF_THUMB_JPEG_BYTES_MAX + 1);
     case 'z':
         return answer(out, 0);
+    case 'l':
+        return lie(file, out);
+    case 'u':
+        return make_orders_writable(file, out);
+    case 'i':
+        return CF_E_IO;
     case 'e':
         return (enum cf_err)9999;
     default:
@@ -482,6 +531,75 @@ static void test_killed_with_pictures_in_hand(void **state)
     cf_decoder_free(decoder);
 }
 
+/* ---- a decoder in somebody's power ---- */
+
+static void test_orders_stay_read_only(void **state)
+{
+    (void)state;
+    struct cf_decoder *decoder = obedient();
+    struct cf_detail detail;
+    assert_int_equal(order(decoder, "unprotect", &detail), CF_OK);
+    assert_good(decoder);
+    cf_decoder_free(decoder);
+}
+
+/* CF_E_IO means that this worker can decode no more: no picture may say so. */
+static void test_no_picture_ends_the_worker(void **state)
+{
+    (void)state;
+    assert_costs("io", CF_E_DECODER_DIED, "nonsense");
+}
+
+/* Whatever the liar writes, with innocents before and behind: he is charged and nobody else. */
+static void test_liars_are_charged(void **state)
+{
+    (void)state;
+    static const char whats[] = "tid";
+    for (size_t at = 0; at < sizeof whats - 1; at++) {
+        for (size_t liar = 1; liar <= 6; liar++) {
+            struct cf_decoder *decoder = obedient();
+            static struct cf_decoded out;
+            char text[4] = {'l', (char)('a' + liar), whats[at], '\0'};
+            for (size_t i = 1; i <= 6; i++)
+                put(decoder, i == liar ? text : "good");
+            for (size_t i = 1; i <= 6; i++) {
+                struct cf_detail detail = {{0}};
+                enum cf_err err = cf_decoder_take(decoder, &out, &detail);
+                bool charged = err == CF_E_DECODER_DIED || err == CF_E_TIMEOUT;
+                if (i == liar ? !charged : err != CF_OK)
+                    fail_msg("liar %zu (%c), picture %zu: %s, %s", liar, whats[at], i, cf_err_name(err),
+                             detail.text);
+            }
+            assert_good(decoder);
+            cf_decoder_free(decoder);
+        }
+    }
+}
+
+/* Neither by changing its mind nor by never reading does it keep the worker for longer than its time. */
+static void test_a_liar_buys_no_time(void **state)
+{
+    (void)state;
+    static const char *const liars[] = {"lcb", "lcs"};
+    for (size_t at = 0; at < 2; at++) {
+        struct cf_decoder *decoder = obedient();
+        assert_good(decoder);
+        uint64_t start = cf_clock_mono_ms();
+        put(decoder, liars[at]);
+        for (int i = 1; i < CF_DECODER_AHEAD; i++) {
+            put(decoder, "good");
+            usleep(1000); /* the liar gets a turn between two puts */
+        }
+        static struct cf_decoded out;
+        enum cf_err err = cf_decoder_take(decoder, &out, NULL);
+        assert_true(err == CF_E_TIMEOUT || err == CF_E_DECODER_DIED);
+        assert_in_range(cf_clock_mono_ms() - start, 0, PATIENCE_MS);
+        while (cf_decoder_in_hand(decoder))
+            assert_int_equal(cf_decoder_take(decoder, &out, NULL), CF_OK);
+        cf_decoder_free(decoder);
+    }
+}
+
 /* ---- real pictures ---- */
 
 static void test_real_picture(void **state)
@@ -538,6 +656,10 @@ int main(void)
         cmocka_unit_test(test_no_more_than_there_is_room),
         cmocka_unit_test(test_what_is_dropped_is_forgotten),
         cmocka_unit_test(test_killed_with_pictures_in_hand),
+        cmocka_unit_test(test_orders_stay_read_only),
+        cmocka_unit_test(test_no_picture_ends_the_worker),
+        cmocka_unit_test(test_liars_are_charged),
+        cmocka_unit_test(test_a_liar_buys_no_time),
         cmocka_unit_test(test_real_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

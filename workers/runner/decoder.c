@@ -34,12 +34,16 @@ struct cf_decoder {
     size_t orders_bytes;
     size_t file_bytes_max;
     uint64_t decode_ms;
+    uint32_t side_max;
     pid_t keeper;
     int control;
     enum state state;
     int socket;                /* the decoder's, or -1 */
     pid_t pid;                 /* the decoder's */
     uint64_t ordered, settled; /* the picture put last, and the one taken last */
+    uint64_t shown;            /* the picture put last that the decoder may see */
+    uint64_t alone;            /* pictures up to here are shown one at a time */
+    uint64_t born;             /* the picture settled last when the decoder that lives now was asked for */
     uint64_t large;            /* the picture in the memory for long ones, or 0 */
     uint64_t current, current_since_ms;
     unsigned idle_deaths;         /* in a row */
@@ -170,12 +174,14 @@ static enum cf_err await_death(struct cf_decoder *decoder, struct cf_detail *det
 {
     uint64_t end = cf_clock_mono_ms() + START_MS;
     hang_up(decoder);
-    if (decoder->pid > 0)
-        kill(decoder->pid, SIGKILL);
-    while (decoder->state == STATE_READY || decoder->state == STATE_STARTING) {
-        bool from_decoder;
+    while (decoder->state == STATE_ASKED || decoder->state == STATE_STARTING ||
+           decoder->state == STATE_READY) {
+        bool from_decoder = false;
+        if (decoder->pid > 0)
+            kill(decoder->pid, SIGKILL);
         if (!wait_word(decoder, end, &from_decoder))
             return fail_lost(decoder, detail);
+        hang_up(decoder); /* of one that was only asked for: it may be at work before its word is heard */
     }
     return decoder->state == STATE_LOST ? fail_lost(decoder, detail) : CF_OK;
 }
@@ -186,8 +192,21 @@ static void wake_decoder(struct cf_decoder *decoder)
     const struct cf_decode_word word = {0};
     if (decoder->state == STATE_READY && decoder->socket >= 0 &&
         atomic_exchange(&decoder->results->sleeping, 0) == 1 &&
-        send(decoder->socket, &word, sizeof word, MSG_NOSIGNAL) != (ssize_t)sizeof word)
+        send(decoder->socket, &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof word &&
+        errno != EAGAIN)  /* EAGAIN: it has words that it did not read, and need not sleep */
         hang_up(decoder); /* it is dying: the keeper will say how */
+}
+
+/* Lets the decoder see what it may see now. */
+static void show(struct cf_decoder *decoder)
+{
+    bool alone = decoder->settled < decoder->alone;
+    uint64_t shown = alone ? decoder->settled + 1 : decoder->ordered;
+    if (shown == decoder->shown)
+        return;
+    decoder->shown = shown;
+    atomic_store(&decoder->orders->ordered, shown);
+    wake_decoder(decoder);
 }
 
 static void on_ready(struct cf_decoder *decoder, const struct cf_decode_word *word)
@@ -199,7 +218,7 @@ static void on_ready(struct cf_decoder *decoder, const struct cf_decode_word *wo
         snprintf(decoder->note, sizeof decoder->note,
                  "pictures are decoded in a weaker sandbox: this system refuses the whole of it (%s)",
                  strerror(word->filter_errno));
-    if (decoder->ordered > decoder->settled)
+    if (decoder->shown > decoder->settled)
         wake_decoder(decoder); /* put before it could be told */
 }
 
@@ -240,6 +259,7 @@ static void restart_behind(struct cf_decoder *decoder, uint64_t done)
     atomic_store(&decoder->results->awaited, 0);
     atomic_store(&decoder->results->sleeping, 0);
     decoder->current = 0;
+    decoder->born = done;
     decoder->state = STATE_ABSENT;
     ask_keeper(decoder); /* it starts while the worker does something else */
 }
@@ -247,68 +267,121 @@ static void restart_behind(struct cf_decoder *decoder, uint64_t done)
 static void settle(struct cf_decoder *decoder)
 {
     decoder->settled++;
-    if (decoder->large != decoder->settled)
-        return;
-    decoder->large = 0;
-    if (decoder->orders->bytes[cf_decode_slot(decoder->settled)] > GIVE_BACK_BYTES)
-        madvise(decoder->orders->large, decoder->file_bytes_max, MADV_REMOVE);
+    if (decoder->large == decoder->settled) {
+        decoder->large = 0;
+        if (decoder->orders->bytes[cf_decode_slot(decoder->settled)] > GIVE_BACK_BYTES)
+            madvise(decoder->orders->large, decoder->file_bytes_max, MADV_REMOVE);
+    }
+    if (decoder->settled < decoder->ordered)
+        show(decoder);
 }
 
-/* Ends a decoder that is of no use any more, too slow or not to be believed, and the oldest picture with it.
- */
-static enum cf_err fail_ended(struct cf_decoder *decoder, enum cf_err why, struct cf_detail *detail)
+/* Whether what went wrong can only be the oldest picture's doing: the decoder never saw another one. Whatever
+ * it wrote about what it was at is no evidence, because a picture may have made it write that. */
+static bool is_certain(const struct cf_decoder *decoder)
+{
+    return decoder->born == decoder->settled && decoder->shown == decoder->settled + 1;
+}
+
+/* With no decoder alive and the culprit unknown: all that are in hand are decoded again, one at a time. */
+static void restart_alone(struct cf_decoder *decoder)
+{
+    decoder->alone = decoder->ordered;
+    show(decoder); /* before there is a decoder that could see more */
+    restart_behind(decoder, decoder->settled);
+}
+
+/* Ends a decoder that is too slow, and the oldest picture with it. */
+static enum cf_err fail_slow(struct cf_decoder *decoder, struct cf_detail *detail)
 {
     enum cf_err err = await_death(decoder, detail);
     if (err != CF_OK)
         return err;
     restart_behind(decoder, decoder->settled + 1);
-    if (why == CF_E_TIMEOUT)
-        return cf_fail(detail, why, "decoding took longer than %llu ms",
-                       (unsigned long long)decoder->decode_ms);
-    return cf_fail(detail, why, "the decoder answered nonsense");
+    return cf_fail(detail, CF_E_TIMEOUT, "decoding took longer than %llu ms",
+                   (unsigned long long)decoder->decode_ms);
 }
 
-/* The decoder is dead and the oldest picture not done. CF_OK: it had not been begun and is tried again. */
+/* Ends a decoder that is not to be believed. CF_OK: who made it so is found out by another try. */
+static enum cf_err fail_nonsense(struct cf_decoder *decoder, struct cf_detail *detail)
+{
+    bool certain = is_certain(decoder);
+    enum cf_err err = await_death(decoder, detail);
+    if (err != CF_OK)
+        return err;
+    if (!certain) {
+        restart_alone(decoder);
+        return CF_OK;
+    }
+    restart_behind(decoder, decoder->settled + 1);
+    return cf_fail(detail, CF_E_DECODER_DIED, "the decoder answered nonsense");
+}
+
+/* The decoder is dead and the oldest picture not done. CF_OK: it is tried again, because another picture may
+ * have been the cause or, once, because it does not seem to have been begun. */
 static enum cf_err fail_died(struct cf_decoder *decoder, struct cf_detail *detail)
 {
     char death[128];
     bool begun = atomic_load(&decoder->results->taken) == decoder->settled + 1;
     say_death(decoder, death, sizeof death);
-    restart_behind(decoder, decoder->settled + begun);
-    if (!begun && decoder->idle_deaths++ == 0)
+    if (!is_certain(decoder) || (!begun && decoder->idle_deaths++ == 0)) {
+        restart_alone(decoder);
         return CF_OK;
-    decoder->idle_deaths = 0;
-    if (!begun)
-        return cf_fail(detail, CF_E_IO, "the decoder dies before it takes a picture");
+    }
+    restart_behind(decoder, decoder->settled + 1);
     bool alarm = decoder->death.code != CLD_EXITED && decoder->death.status == SIGALRM;
     return cf_fail(detail, alarm ? CF_E_TIMEOUT : CF_E_DECODER_DIED, "decoding this picture, the decoder %s",
                    death);
 }
 
-/* The decoder has seen untrusted bytes: its result is checked like a message from outside. */
-static enum cf_err take_result(struct cf_decoder *decoder, struct cf_decoded *out, struct cf_detail *detail)
+/* What the decoder wrote and is decided upon, each read once: it may change between two looks. */
+struct claim {
+    uint32_t err, width, height;
+    size_t jpeg_bytes;
+    uint8_t partial;
+};
+
+static struct claim read_claim(const struct cf_decode_result *result)
+{
+    _Static_assert(sizeof result->decoded.partial == sizeof(uint8_t), "a bool of one byte");
+    return (struct claim){
+        .err = *(const volatile uint32_t *)&result->err,
+        .width = *(const volatile uint32_t *)&result->decoded.source_width,
+        .height = *(const volatile uint32_t *)&result->decoded.source_height,
+        .jpeg_bytes = *(const volatile size_t *)&result->decoded.jpeg_bytes,
+        .partial = *(const volatile uint8_t *)&result->decoded.partial, /* perhaps neither true nor false */
+    };
+}
+
+static bool is_sane(const struct cf_decoder *decoder, const struct claim *claim)
+{
+    return claim->err == CF_OK && claim->jpeg_bytes > 0 && claim->jpeg_bytes <= CF_THUMB_JPEG_BYTES_MAX &&
+           claim->width <= decoder->side_max && claim->height <= decoder->side_max && claim->partial <= 1;
+}
+
+/* The decoder has seen untrusted bytes: its result is checked like a message from outside. CF_OK with
+ * `*again`: there is no result yet. */
+static enum cf_err take_result(struct cf_decoder *decoder, struct cf_decoded *out, bool *again,
+                               struct cf_detail *detail)
 {
     const struct cf_decode_result *result = &decoder->results->slots[cf_decode_slot(decoder->settled + 1)];
-    const volatile size_t *size = &result->decoded.jpeg_bytes; /* may change between two looks */
-    const volatile uint32_t *code = &result->err;
-    uint32_t err = *code;
-    size_t jpeg_bytes = *size;
-    if (err != CF_OK && err < CF_ERR_COUNT) {
+    const struct claim claim = read_claim(result);
+    if (claim.err != CF_OK && claim.err < CF_ERR_COUNT && claim.err != CF_E_IO) {
         char text[sizeof result->detail.text];
         memcpy(text, result->detail.text, sizeof text);
         text[sizeof text - 1] = '\0';
-        return cf_fail(detail, (enum cf_err)err, "%s", text);
+        return cf_fail(detail, (enum cf_err)claim.err, "%s", text);
     }
-    uint8_t partial;
-    memcpy(&partial, &result->decoded.partial, sizeof partial);
-    if (err != CF_OK || jpeg_bytes == 0 || jpeg_bytes > CF_THUMB_JPEG_BYTES_MAX || partial > 1)
-        return fail_ended(decoder, CF_E_DECODER_DIED, detail);
+    if (!is_sane(decoder, &claim)) {
+        *again = true;
+        return fail_nonsense(decoder, detail);
+    }
     memcpy(out->rgb, result->decoded.rgb, sizeof out->rgb);
-    memcpy(out->jpeg, result->decoded.jpeg, jpeg_bytes);
-    out->jpeg_bytes = jpeg_bytes;
-    out->source_width = result->decoded.source_width;
-    out->source_height = result->decoded.source_height;
-    out->partial = partial == 1;
+    memcpy(out->jpeg, result->decoded.jpeg, claim.jpeg_bytes);
+    out->jpeg_bytes = claim.jpeg_bytes;
+    out->source_width = claim.width;
+    out->source_height = claim.height;
+    out->partial = claim.partial == 1;
     memcpy(out->warning, result->decoded.warning, sizeof out->warning);
     out->warning[sizeof out->warning - 1] = '\0';
     return CF_OK;
@@ -319,7 +392,11 @@ static enum cf_err take_result(struct cf_decoder *decoder, struct cf_decoded *ou
 static uint64_t patience(struct cf_decoder *decoder, uint64_t done)
 {
     uint64_t now = cf_clock_mono_ms();
-    if (decoder->current != done + 1) {
+    if (done < decoder->settled)
+        done = decoder->settled;
+    if (done >= decoder->shown)
+        done = decoder->shown - 1;
+    if (decoder->current < done + 1) { /* forwards only: no claim buys more time */
         decoder->current = done + 1;
         decoder->current_since_ms = now;
     }
@@ -353,7 +430,7 @@ static bool sleep_until_done(struct cf_decoder *decoder, uint64_t enough)
 static uint64_t worth_waking_for(const struct cf_decoder *decoder)
 {
     uint64_t half = decoder->settled + CF_DECODER_AHEAD / 2;
-    return half < decoder->ordered ? half : decoder->ordered;
+    return half < decoder->shown ? half : decoder->shown;
 }
 
 /* CF_OK when the oldest is done or there is news. */
@@ -365,24 +442,39 @@ static enum cf_err await_oldest(struct cf_decoder *decoder, struct cf_detail *de
     if (err != CF_OK)
         return err;
     if (!sleep_until_done(decoder, worth_waking_for(decoder)))
-        return fail_ended(decoder, CF_E_TIMEOUT, detail);
+        return fail_slow(decoder, detail);
     if (decoder->state == STATE_LOST)
         return fail_lost(decoder, detail);
     return decoder->state == STATE_READY && decoder->socket < 0 ? await_death(decoder, detail) : CF_OK;
 }
 
+/* One try. CF_OK with `*again`: another one is needed, which the decoder can make only so often. */
+static enum cf_err try_take(struct cf_decoder *decoder, struct cf_decoded *out, bool *again,
+                            struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    *again = false;
+    uint64_t done;
+    while (err == CF_OK && (done = done_of(decoder)) <= decoder->settled)
+        err = await_oldest(decoder, detail);
+    if (err != CF_OK)
+        return err;
+    if (done <= decoder->shown)
+        return take_result(decoder, out, again, detail);
+    *again = true;
+    return fail_nonsense(decoder, detail);
+}
+
 enum cf_err cf_decoder_take(struct cf_decoder *decoder, struct cf_decoded *out, struct cf_detail *detail)
 {
     CF_CHECK(decoder->settled < decoder->ordered);
+    bool again = false;
     enum cf_err err = decoder->state == STATE_LOST ? fail_lost(decoder, detail) : CF_OK;
-    while (err == CF_OK && done_of(decoder) <= decoder->settled)
-        err = await_oldest(decoder, detail);
-    if (err == CF_OK && done_of(decoder) > decoder->ordered)
-        err = fail_ended(decoder, CF_E_DECODER_DIED, detail);
-    else if (err == CF_OK)
-        err = take_result(decoder, out, detail);
-    if (err != CF_E_IO)
-        decoder->idle_deaths = 0;
+    if (err == CF_OK)
+        do
+            err = try_take(decoder, out, &again, detail);
+        while (err == CF_OK && again);
+    decoder->idle_deaths = 0;
     settle(decoder);
     return err;
 }
@@ -409,9 +501,8 @@ enum cf_err cf_decoder_put(struct cf_decoder *decoder, struct cf_bytes file, str
         decoder->current = number;
         decoder->current_since_ms = cf_clock_mono_ms();
     }
-    atomic_store(&decoder->orders->ordered, number);
     ask_keeper(decoder);
-    wake_decoder(decoder);
+    show(decoder);
     return CF_OK;
 }
 
@@ -424,8 +515,10 @@ void cf_decoder_drop(struct cf_decoder *decoder)
 {
     if (cf_decoder_in_hand(decoder) == 0)
         return;
-    bool idle = done_of(decoder) == decoder->ordered;
+    bool idle = decoder->shown == decoder->ordered && done_of(decoder) == decoder->ordered;
     decoder->settled = decoder->ordered;
+    decoder->shown = decoder->ordered;
+    atomic_store(&decoder->orders->ordered, decoder->ordered);
     decoder->large = 0;
     if (!idle && decoder->state != STATE_LOST && await_death(decoder, NULL) == CF_OK)
         restart_behind(decoder, decoder->settled);
@@ -453,7 +546,7 @@ static struct cf_image_limits limits_of(const struct cf_config *config)
 }
 
 static enum cf_err fork_keeper(struct cf_decoder *decoder, const struct cf_config *config,
-                               cf_decode_work *work, struct cf_detail *detail)
+                               cf_decode_work *work, int orders_fd, struct cf_detail *detail)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
@@ -463,6 +556,7 @@ static enum cf_err fork_keeper(struct cf_decoder *decoder, const struct cf_confi
                                      .results = decoder->results,
                                      .orders = decoder->orders,
                                      .orders_bytes = decoder->orders_bytes,
+                                     .orders_fd = orders_fd,
                                      .limits = limits_of(config),
                                      .decode_ms = decoder->decode_ms,
                                      .work = work};
@@ -475,21 +569,23 @@ static enum cf_err fork_keeper(struct cf_decoder *decoder, const struct cf_confi
     return decoder->keeper > 0 ? CF_OK : cf_fail_errno(detail, "fork");
 }
 
-static void *map(size_t bytes)
+static void *map(size_t bytes, int flags, int fd)
 {
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | flags, fd, 0);
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Address space only: pages come when a picture needs them. */
-static enum cf_err map_shared(struct cf_decoder *decoder, struct cf_detail *detail)
+/* Address space only: pages come when a picture needs them. The orders are a file, so that the children can
+ * open it for reading only: no later call of theirs makes such a mapping writable again. */
+static enum cf_err map_shared(struct cf_decoder *decoder, int orders_fd, struct cf_detail *detail)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t bytes = sizeof *decoder->orders + decoder->file_bytes_max;
     decoder->orders_bytes = (bytes + page - 1) / page * page;
-    decoder->results = map(sizeof *decoder->results);
-    decoder->orders = map(decoder->orders_bytes);
+    if (orders_fd < 0 || ftruncate(orders_fd, (off_t)decoder->orders_bytes) != 0)
+        return cf_fail_errno(detail, "memory shared with the decoder");
+    decoder->results = map(sizeof *decoder->results, MAP_ANONYMOUS, -1);
+    decoder->orders = map(decoder->orders_bytes, 0, orders_fd);
     return decoder->results && decoder->orders ? CF_OK
                                                : cf_fail_errno(detail, "memory shared with the decoder");
 }
@@ -503,9 +599,13 @@ enum cf_err cf_decoder_new_with(const struct cf_config *config, cf_decode_work *
     decoder->control = decoder->socket = -1;
     decoder->file_bytes_max = (size_t)config->image_bytes_max;
     decoder->decode_ms = (uint64_t)config->image_decode_ms;
-    enum cf_err err = map_shared(decoder, detail);
+    decoder->side_max = (uint32_t)config->image_side_max;
+    int orders_fd = memfd_create("cf-orders", MFD_CLOEXEC);
+    enum cf_err err = map_shared(decoder, orders_fd, detail);
     if (err == CF_OK)
-        err = fork_keeper(decoder, config, work, detail);
+        err = fork_keeper(decoder, config, work, orders_fd, detail);
+    if (orders_fd >= 0)
+        close(orders_fd);
     if (err == CF_OK)
         err = make_ready(decoder, detail);
     if (err != CF_OK) {

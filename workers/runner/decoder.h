@@ -38,7 +38,9 @@ enum cf_err cf_decoder_decode(struct cf_decoder *decoder, struct cf_bytes file, 
                               struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Ahead: pictures are put in and their results taken out in the same order, while the decoder works on those
- * between. A picture that ends its decoder costs itself; those behind it are decoded again.
+ * between. A picture that ends its decoder costs itself and is tried twice, the second time alone with a
+ * fresh decoder, because a decoder that a picture got into its power can pretend to be at another one; those
+ * behind it are decoded again.
  *
  * cf_decoder_put copies the picture and never waits. CF_E_BUSY when CF_DECODER_AHEAD are in hand, or one
  * longer than CF_DECODE_SMALL_BYTES and this one is too: take one first. CF_E_NOT_AN_IMAGE, CF_E_TOO_LARGE:

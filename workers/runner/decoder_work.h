@@ -8,7 +8,8 @@
  * Pictures and results lie in shared memory, a ring of slots: the worker orders pictures 1, 2, 3, ... and the
  * decoder decodes them in that order, ahead of the worker. Nobody makes a system call for a picture while the
  * other is awake: a word goes over the socket only to one who said that he sleeps. The decoder may have
- * filled all that it can write with anything: the worker keeps its own counters and checks what it takes. */
+ * filled all that it can write with anything: the worker keeps its own counters, reads once and checks what
+ * it takes. A picture is blamed for a death only when a fresh decoder saw no other one. */
 #ifndef CF_WORKERS_DECODER_WORK_H
 #define CF_WORKERS_DECODER_WORK_H
 
@@ -45,7 +46,7 @@ struct cf_decode_result {
 
 /* The decoder writes here (and the worker, where it says so). */
 struct cf_decode_results {
-    atomic_uint_least64_t taken; /* the picture begun last: what dies before it was not this one's fault */
+    atomic_uint_least64_t taken; /* the picture begun last */
     atomic_uint_least64_t done;  /* the picture finished last */
     atomic_uint_least64_t
         awaited; /* the worker sleeps until this one is done: send a word; either sets it to 0 */
@@ -55,7 +56,7 @@ struct cf_decode_results {
 
 /* The decoder only reads here: what a wild write damages is never a picture that waits for its turn. */
 struct cf_decode_orders {
-    _Alignas(CF_DECODE_PAGE) atomic_uint_least64_t ordered; /* the picture ordered last */
+    _Alignas(CF_DECODE_PAGE) atomic_uint_least64_t ordered; /* the last picture that the decoder may begin */
     uint64_t bytes[CF_DECODER_AHEAD];
     _Alignas(CF_DECODE_PAGE) uint8_t small[CF_DECODER_AHEAD][CF_DECODE_SMALL_BYTES];
     uint8_t large[];
@@ -88,6 +89,7 @@ struct cf_keeper {
     struct cf_decode_results *results;
     struct cf_decode_orders *orders;
     size_t orders_bytes;
+    int orders_fd;
     struct cf_image_limits limits;
     uint64_t decode_ms;
     cf_decode_work *work;

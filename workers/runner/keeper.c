@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -141,8 +142,6 @@ static _Noreturn void decoder_run(const struct cf_keeper *keeper, int fd, pid_t 
     keep_only(fd);
     keep_memory();
     struct cf_decode_word word = {0};
-    if (mprotect(keeper->orders, keeper->orders_bytes, PROT_READ) != 0)
-        _exit(1);
     word.filter_errno = cf_sandbox_enter(fd, keeper->limits.memory_bytes_max);
     if (!write_whole(fd, &word, sizeof word))
         _exit(1);
@@ -225,11 +224,28 @@ static void reap(pid_t pid)
         continue;
 }
 
+/* In place of the worker's writable mapping, one of the same memory opened for reading: the decoders inherit
+ * it, and mprotect cannot widen it. Where /proc is missing, the filter alone forbids that. */
+static bool orders_for_reading(const struct cf_keeper *keeper)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", keeper->orders_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return mprotect(keeper->orders, keeper->orders_bytes, PROT_READ) == 0;
+    void *orders =
+        mmap(keeper->orders, keeper->orders_bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+    close(fd);
+    return orders == (void *)keeper->orders;
+}
+
 _Noreturn void cf_keeper_run(const struct cf_keeper *keeper)
 {
     char byte;
     pid_t dead = 0;
     become_child("cf-keeper", keeper->worker);
+    if (!orders_for_reading(keeper))
+        _exit(1);
     keep_only(keeper->control);
     while (read_whole(keeper->control, &byte, sizeof byte)) {
         reap(dead);

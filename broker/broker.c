@@ -20,7 +20,7 @@ enum {
     HIGH_WATER_MARK = 4096,
     CLIENT_HIGH_WATER_MARK = 1024,   /* replies, of a few hundred bytes mostly */
     CLIENT_SEND_BYTES_MAX = 8 << 20, /* of replies to a client that does not read; one may be longer */
-    INBOUND_MARK = 16,               /* unread messages of a peer, any of which may be the longest */
+    INBOUND_MARK = 8,                /* unread messages of a peer, any of which may be the longest */
     EVENT_HIGH_WATER_MARK = 16384,
     PEER_BYTES_MAX = 255,
 };

@@ -54,7 +54,8 @@ static void load(const char *file, struct cf_buf *bytes)
 {
     char path[512];
     struct cf_detail detail;
-    snprintf(path, sizeof path, FOLDER "%s", file);
+    int len = snprintf(path, sizeof path, FOLDER "%s", file);
+    assert_true(len > 0 && (size_t)len < sizeof path);
     cf_buf_init(bytes);
     if (cf_file_read(path, 1 << 20, bytes, &detail) != CF_OK)
         fail_msg("%s", detail.text);

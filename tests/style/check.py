@@ -34,7 +34,7 @@ ARROWS = {
 }
 # Third-party header -> the only files that may know it.
 HOMES = {
-    "zmq.h": {"common/io/loop.c"},
+    "zmq.h": {"common/io/loop.c", "common/io/outbox.c", "common/io/outbox.h"},
     "rocksdb/c.h": {"common/store/kv.c"},
     "msgpack.h": {"proto/record.c"},
     "jpeglib.h": {"common/image/decode_jpeg.c", "common/image/thumb.c"},

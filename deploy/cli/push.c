@@ -1,5 +1,6 @@
 #include "deploy/cli/push.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -61,6 +62,16 @@ static uint64_t poll_ms(const struct cf_pusher *pusher, uint64_t now_ms)
     return wait_ms;
 }
 
+/* Until a reply or the time of the next question. The client returns at once when nothing is in flight: then only time
+ * can pass, and going round for it would take the processor from the workers. */
+static enum cf_err wait_a_turn(struct cf_pusher *pusher, uint64_t now_ms)
+{
+    uint64_t wait_ms = poll_ms(pusher, now_ms);
+    if (cf_client_pending(pusher->fleet.client) == 0)
+        (void)poll(NULL, 0, (int)wait_ms);
+    return cf_client_poll(pusher->fleet.client, wait_ms, &pusher->failed_detail);
+}
+
 static bool is_done(const struct cf_pusher *pusher)
 {
     return cf_push_is_sent(pusher) && pusher->open_count == 0 && pusher->shows_in_flight == 0;
@@ -77,8 +88,7 @@ static void push_all(struct cf_pusher *pusher)
         cf_push_ask(pusher, now_ms);
         if (is_done(pusher) || pusher->failed)
             return;
-        enum cf_err err =
-            cf_client_poll(pusher->fleet.client, poll_ms(pusher, now_ms), &pusher->failed_detail);
+        enum cf_err err = wait_a_turn(pusher, now_ms);
         if (err)
             pusher->failed = err;
         cf_push_show_progress(pusher, cf_clock_mono_ms());

@@ -146,6 +146,16 @@ static bool settle(struct cf_pusher *pusher, struct cf_awaited *awaited, const s
     return true;
 }
 
+/* A question costs the fleet and us as much as it names albums: a long one should settle many of them. While things
+ * move a short one may come again soon, so that the end is seen when it comes. */
+static uint64_t next_wait_ms(const struct cf_pusher *pusher, size_t settled)
+{
+    uint64_t longest_ms = settled > 0 ? pusher->asked_count / 4 : ASK_LAST_MS;
+    uint64_t wait_ms = settled * 2 >= pusher->asked_count ? ASK_FIRST_MS : pusher->ask_wait_ms * 2;
+    wait_ms = wait_ms < longest_ms ? wait_ms : longest_ms;
+    return wait_ms < ASK_FIRST_MS ? ASK_FIRST_MS : wait_ms < ASK_LAST_MS ? wait_ms : ASK_LAST_MS;
+}
+
 static void on_states(void *arg, enum cf_err err, const struct cf_msg *msg, const struct cf_detail *detail)
 {
     (void)detail;
@@ -161,9 +171,7 @@ static void on_states(void *arg, enum cf_err err, const struct cf_msg *msg, cons
         pusher->first_open++;
     if (settled > 0)
         pusher->advanced_ms = now_ms;
-    pusher->ask_wait_ms = settled > 0 ? ASK_FIRST_MS : pusher->ask_wait_ms * 2;
-    if (pusher->ask_wait_ms > ASK_LAST_MS || pusher->ask_wait_ms < ASK_FIRST_MS)
-        pusher->ask_wait_ms = err || settled == 0 ? ASK_LAST_MS : ASK_FIRST_MS;
+    pusher->ask_wait_ms = next_wait_ms(pusher, settled);
     pusher->ask_at_ms = now_ms + pusher->ask_wait_ms;
 }
 

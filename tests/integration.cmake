@@ -7,6 +7,7 @@ endfunction()
 
 cf_integration(samples_end_to_end 300 integration samples_end_to_end.py)
 cf_integration(bad_input 180 integration bad_input.py)
+cf_integration(push 120 integration push.py)
 cf_integration(quarantine 60 integration quarantine.py)
 cf_integration(kills 400 integration kills.py)
 cf_integration(kill_storm_short 240 integration kills.py --storm 12)

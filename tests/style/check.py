@@ -49,7 +49,7 @@ HOMES = {
 }
 ROOMS = ("broker", "workers", "common", "proto", "deploy")
 # Marks of work left undone, and paths of somebody's own machine.
-FORBIDDEN = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|/home/\w|/root/\w")
+FORBIDDEN = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|/home/\w")
 
 
 def room_of(path):

@@ -50,6 +50,8 @@ static enum cf_err check_params(const struct cf_ann_params *params, struct cf_de
     if (params->tag_bytes > CF_ANN_TAG_BYTES_MAX)
         return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes,
                        CF_ANN_TAG_BYTES_MAX);
+    if (params->metric != CF_ANN_L2)
+        return cf_fail(detail, CF_E_INVALID, "this index measures Euclidean distances only");
     if (params->threads < 1)
         return cf_fail(detail, CF_E_INVALID, "a build needs at least one thread");
     if (params->attachment.len > CF_ANN_ATTACHMENT_BYTES_MAX)

@@ -211,11 +211,12 @@ struct cf_bytes cf_ann_attachment(const struct cf_ann *ann)
     return cf_ann_section(ann, CF_ANN_ATTACHMENT);
 }
 
-void cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out)
+float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out)
 {
     uint32_t dim = ann->header.dim;
 
     CF_CHECK(item < ann->header.count);
     for (uint32_t i = 0; i < dim; i++)
         out[i] = ldexpf(ann->rows[item * dim + i], ann->header.scale_exponent);
+    return 0; /* kept whole */
 }

@@ -50,6 +50,8 @@ static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_que
         return cf_fail(detail, CF_E_BAD_K, "k is 0: it must be at least 1");
     if (!(query->recall >= 0 && query->recall <= 1))
         return cf_fail(detail, CF_E_INVALID, "recall is %g: it must be 0 to 1", query->recall);
+    if (query->radius != 0)
+        return cf_fail(detail, CF_E_INVALID, "this index does not search by radius");
     for (uint32_t i = 0; i < ann->header.dim; i++)
         if (!isfinite(query->vector[i]))
             return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the query is not a finite number", i);

@@ -160,7 +160,8 @@ static void run(const struct cf_ann *ann, const struct matrix *queries, uint32_t
     size_t scans = 0;
 
     for (size_t q = 0; q < queries->count; q++) {
-        struct cf_ann_query query = {queries->values + q * queries->dim, k, recall, exact, NULL, NULL};
+        struct cf_ann_query query = {
+            .vector = queries->values + q * queries->dim, .k = k, .recall = recall, .exact = exact};
         size_t count = 0, right = 0;
         bool all = false;
         uint64_t started = cpu_us();

@@ -116,7 +116,11 @@ static void filters(void **state)
         double sum = 0;
         struct sieve sieve = {parts[p], 0};
         for (size_t q = 0; q < queries.count; q++) {
-            struct cf_ann_query asked = {queries.vectors + q * 32, 10, .95, false, sieve_keeps, &sieve};
+            struct cf_ann_query asked = {.vector = queries.vectors + q * 32,
+                                         .k = 10,
+                                         .recall = .95,
+                                         .keep = sieve_keeps,
+                                         .keep_arg = &sieve};
             struct cf_ann_hit hits[10], truth[10];
             size_t count, truth_count, right = 0;
             bool exact;

@@ -5,8 +5,8 @@
  * forks it again whenever it died. Pictures go in and thumbnails come out through shared memory. The decoder
  * runs under resource limits (address space, CPU, no files) and a seccomp filter (no open, no socket, no
  * exec). One thread at a time. */
-#ifndef CF_WORKERS_DECODER_H
-#define CF_WORKERS_DECODER_H
+#ifndef CF_DECODER_H
+#define CF_DECODER_H
 
 #include "common/base/config.h"
 #include "common/image/image.h"

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "workers/runner/decoder_work.h"
-#include "workers/runner/sandbox.h"
+#include "common/decoder/decoder_work.h"
+#include "common/decoder/sandbox.h"
 
 enum {
     ALARM_SLACK_MS = 2000, /* the worker's own limit comes first, unless the worker is stopped */

@@ -1,4 +1,4 @@
-#include "workers/runner/decoder_work.h"
+#include "common/decoder/decoder_work.h"
 
 #include <stdio.h>
 

@@ -10,13 +10,13 @@
  * other is awake: a word goes over the socket only to one who said that he sleeps. The decoder may have
  * filled all that it can write with anything: the worker keeps its own counters, reads once and checks what
  * it takes. A picture is blamed for a death only when a fresh decoder saw no other one. */
-#ifndef CF_WORKERS_DECODER_WORK_H
-#define CF_WORKERS_DECODER_WORK_H
+#ifndef CF_DECODER_WORK_H
+#define CF_DECODER_WORK_H
 
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "workers/runner/decoder.h"
+#include "common/decoder/decoder.h"
 
 /* From a picture to its thumbnail. Runs in the sandbox. */
 typedef enum cf_err cf_decode_work(struct cf_bytes file, const struct cf_image_limits *limits,

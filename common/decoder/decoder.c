@@ -1,4 +1,4 @@
-#include "workers/runner/decoder.h"
+#include "common/decoder/decoder.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "workers/runner/decoder_work.h"
+#include "common/decoder/decoder_work.h"
 
 enum {
     START_MS = 10000,          /* for a decoder to be forked and ready: a loaded machine, never a hang */

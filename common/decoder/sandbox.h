@@ -1,7 +1,7 @@
 /* What a process gives up before it touches an untrusted picture: files, sockets, programs, children, address space.
  * In builds with a sanitizer, which needs all of these, nothing is given up. */
-#ifndef CF_WORKERS_SANDBOX_H
-#define CF_WORKERS_SANDBOX_H
+#ifndef CF_DECODER_SANDBOX_H
+#define CF_DECODER_SANDBOX_H
 
 #include <stddef.h>
 

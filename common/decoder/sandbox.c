@@ -1,4 +1,4 @@
-#include "workers/runner/sandbox.h"
+#include "common/decoder/sandbox.h"
 
 #ifdef CF_SANITIZE
 

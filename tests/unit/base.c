@@ -90,6 +90,24 @@ static void versions_order_by_epoch_first(void **state)
     assert_int_equal(cf_version_compare(next, next), 0);
 }
 
+static void labels_come_from_metadata(void **state)
+{
+    (void)state;
+    struct cf_pair meta[] = {{cf_str("title"), cf_str("Nevermind")},
+                             {cf_str("genre"), cf_str("")},
+                             {cf_str("genre"), cf_str("rock")},
+                             {cf_str("genre"), cf_str("grunge")}};
+    uint32_t labels[CF_LABEL_COUNT];
+    cf_labels_of(meta, 4, labels);
+    assert_int_equal(labels[CF_LABEL_ARTIST], 0);
+    assert_int_equal(labels[CF_LABEL_GENRE], cf_label(cf_str("rock")));
+    assert_int_equal(cf_label(cf_str("rock")), 0xB4759511u); /* low half of XXH3_64bits by libxxhash 0.8 */
+    assert_int_not_equal(cf_label(cf_str("Rock")), cf_label(cf_str("rock")));
+    assert_int_equal(cf_label(cf_str("")), 0);
+    cf_labels_of(NULL, 0, labels);
+    assert_int_equal(labels[CF_LABEL_GENRE], 0);
+}
+
 static void cursor_reads_what_buf_wrote(void **state)
 {
     (void)state;
@@ -365,6 +383,7 @@ int main(void)
         cmocka_unit_test(errno_becomes_an_error),
         cmocka_unit_test(album_ids_are_checked),
         cmocka_unit_test(versions_order_by_epoch_first),
+        cmocka_unit_test(labels_come_from_metadata),
         cmocka_unit_test(cursor_reads_what_buf_wrote),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(sha256_of_abc),

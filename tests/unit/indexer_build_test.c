@@ -150,7 +150,7 @@ static void what_gets_into_an_index(void **state)
     cf_publication_free(published);
 
     struct cf_ann *ann = open_index(1);
-    struct cf_generation_tag tag = {{0, 0}, 9};
+    struct cf_generation_tag tag = {.shard = 9};
     assert_true(value_of(ann, "moved", &tag) == 1);
     assert_int_equal(tag.version.seq, 6);
     assert_int_equal(tag.shard, 1);

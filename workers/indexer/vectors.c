@@ -83,7 +83,8 @@ static enum cf_err next_item(void *arg, struct cf_ann_item *item, struct cf_deta
         err = read_usable(vectors, shard, id, &album, &usable, detail);
         if (err != CF_OK || !usable)
             continue;
-        const struct cf_generation_tag tag = {album.version, (uint32_t)shard};
+        struct cf_generation_tag tag = {.version = album.version, .shard = (uint32_t)shard};
+        cf_labels_of(album.meta, album.meta_count, tag.labels);
         cf_generation_tag_encode(&tag, vectors->tag);
         item->id = (struct cf_bytes){(const uint8_t *)id.data, id.len};
         item->tag = (struct cf_bytes){vectors->tag, sizeof vectors->tag};

@@ -68,9 +68,9 @@ void cf_mapped_free(struct cf_mapped *mapped)
 
 struct cf_generation_tag cf_mapped_tag(const struct cf_mapped *mapped, uint64_t item)
 {
-    struct cf_generation_tag tag = {{0, 0}, UINT32_MAX};
+    struct cf_generation_tag tag = {.shard = UINT32_MAX};
     enum cf_err err = cf_generation_tag_decode(cf_ann_tag(mapped->ann, item), &tag, NULL);
-    return err == CF_OK ? tag : (struct cf_generation_tag){{0, 0}, UINT32_MAX};
+    return err == CF_OK ? tag : (struct cf_generation_tag){.shard = UINT32_MAX};
 }
 
 int64_t cf_mapped_find(const struct cf_mapped *mapped, struct cf_str id)

@@ -105,12 +105,19 @@ enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_s
                              struct cf_engine_scratch *scratch, float *out,
                              struct cf_detail *detail) CF_MUST_CHECK;
 
+/* Whether an album may be a neighbour. `labels` are those of cf_labels_of, zero where nothing is known.
+ * Called on the searching thread, for candidates only; `id` is good for the call. */
+typedef bool cf_engine_keep(void *arg, struct cf_str id, const uint32_t labels[CF_LABEL_COUNT]);
+
 struct cf_engine_query {
     size_t space;
     const float *vector;
-    uint32_t k;
+    uint32_t k;   /* 1 to 10,000 */
+    float radius; /* above 0: only what is within this distance */
     double recall;
     bool exact;
+    cf_engine_keep *keep; /* NULL: every album may be; not asked about `self` */
+    void *keep_arg;
     struct cf_str self; /* the album asked for, or empty: left out, or with include_self at distance 0 */
     bool include_self;
 };

@@ -118,21 +118,32 @@ struct search {
     struct cf_nearest nearest;
 };
 
+static bool is_hidden(const struct search *search, uint64_t item, struct cf_str id)
+{
+    return cf_idmap_find(&search->space->tail->map, id) ||
+           (search->engine->removals.count &&
+            cf_engine_is_removed(search->engine, id, cf_mapped_tag(search->space->mapped, item).version));
+}
+
 static bool keep_item(void *arg, uint64_t item)
 {
     const struct search *search = arg;
+    const struct cf_engine_query *query = search->query;
     if ((int64_t)item == search->self_item)
         return false;
-    const struct cf_idmap *tail = &search->space->tail->map;
-    const struct cf_idmap *removals = &search->engine->removals;
-    if (tail->count == 0 && removals->count == 0)
-        return true;
     struct cf_bytes bytes = cf_ann_id(search->space->mapped->ann, item);
     struct cf_str id = {(const char *)bytes.data, bytes.len};
-    if (cf_idmap_find(tail, id))
+    if (is_hidden(search, item, id))
         return false;
-    return removals->count == 0 ||
-           !cf_engine_is_removed(search->engine, id, cf_mapped_tag(search->space->mapped, item).version);
+    return !query->keep ||
+           query->keep(query->keep_arg, id, cf_mapped_tag(search->space->mapped, item).labels);
+}
+
+/* Nothing farther than this needs to be offered. */
+static float bound(const struct search *search)
+{
+    float nearest = cf_nearest_bound(&search->nearest);
+    return search->query->radius > 0 ? fminf(nearest, search->query->radius) : nearest;
 }
 
 static void offer_item(struct search *search, uint64_t item, float distance)
@@ -166,8 +177,17 @@ static enum cf_err search_index(struct search *search, struct cf_engine_scratch 
     enum cf_err err =
         cf_ann_search(search->space->mapped->ann, scratch->searcher, &ask, hits, &count, exact, detail);
     for (size_t i = 0; err == CF_OK && i < count; i++)
-        offer_item(search, hits[i].item, hits[i].distance);
+        if (hits[i].distance <= bound(search))
+            offer_item(search, hits[i].item, hits[i].distance);
     return err;
+}
+
+static bool keep_entry(const struct search *search, const struct cf_tail_entry *entry)
+{
+    const struct cf_engine_query *query = search->query;
+    return entry != search->self_entry &&
+           !cf_engine_is_removed(search->engine, entry->key.id, entry->album.version) &&
+           (!query->keep || query->keep(query->keep_arg, entry->key.id, entry->album.labels));
 }
 
 static void search_tail(struct search *search)
@@ -182,12 +202,10 @@ static void search_tail(struct search *search)
         for (size_t i = 0; i < count; i++) {
             const struct cf_tail_entry *entry = tail->owners[begin + i];
             float distance = sqrtf(squares[i]);
-            if (distance > cf_nearest_bound(&search->nearest) || entry == search->self_entry ||
-                cf_engine_is_removed(search->engine, entry->key.id, entry->album.version))
-                continue;
-            cf_nearest_offer(
-                &search->nearest,
-                (struct cf_near){distance, shard_at(search->engine, entry->album.shard), entry->key.id});
+            if (distance <= bound(search) && keep_entry(search, entry))
+                cf_nearest_offer(
+                    &search->nearest,
+                    (struct cf_near){distance, shard_at(search->engine, entry->album.shard), entry->key.id});
         }
     }
 }

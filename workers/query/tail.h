@@ -19,6 +19,7 @@ struct cf_tail_album {
     uint32_t flags; /* enum cf_flag */
     uint64_t log_seq;
     bool removed;
+    uint32_t labels[CF_LABEL_COUNT];
 };
 
 struct cf_tail_entry {

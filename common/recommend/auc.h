@@ -8,6 +8,7 @@
 #ifndef CF_RECOMMEND_AUC_H
 #define CF_RECOMMEND_AUC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/err.h"

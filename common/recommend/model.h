@@ -34,9 +34,9 @@ struct cf_model_options {
     uint32_t sweeps;  /* 0: the kind's own number */
     uint64_t seed;
     unsigned threads; /* at least 1 */
-    /* Of koren: */
-    double alpha, lambda; /* 0: the kind's own */
-    bool exact;           /* dense solves; else conjugate gradients */
+    double alpha;  /* of koren: confidence of a listen; 0: the kind's own */
+    double lambda; /* how factors are held back; 0: the kind's own */
+    bool exact;    /* of koren: dense solves; else conjugate gradients */
     /* After every sweep: its number from 1, of how many, and the objective (koren: to be minimised; vector_exp: log
      * likelihood a listen; rnn: mean negative log likelihood). False ends the training with CF_E_SHUTTING_DOWN. May be
      * NULL. */
@@ -52,14 +52,9 @@ enum cf_err cf_model_train(enum cf_model_kind kind, const struct cf_training *tr
                            const struct cf_model_options *options, struct cf_model **model,
                            struct cf_detail *detail) CF_MUST_CHECK;
 void cf_model_free(struct cf_model *model); /* takes NULL */
-/* About how many bytes and seconds training will take; measured by a short trial on a part of the data. */
-struct cf_model_estimate {
-    uint64_t bytes;
-    double seconds;
-};
-enum cf_err cf_model_estimate(enum cf_model_kind kind, const struct cf_training *training,
-                              const struct cf_model_options *options, struct cf_model_estimate *estimate,
-                              struct cf_detail *detail) CF_MUST_CHECK;
+/* About how many bytes training takes at most, beside the listens themselves. */
+uint64_t cf_model_bytes(enum cf_model_kind kind, const struct cf_training *training,
+                        const struct cf_model_options *options);
 
 enum cf_model_kind cf_model_kind(const struct cf_model *model);
 /* Scores of `count` albums for a user, higher is better; a user or album that was never trained scores as the model knows

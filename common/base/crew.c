@@ -1,0 +1,61 @@
+#include "common/base/crew.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { THREADS_MAX = 64 };
+
+struct loop {
+    size_t count;
+    void (*work)(void *arg, size_t i);
+    void *arg;
+    atomic_size_t next;
+    atomic_bool stop;
+};
+
+static bool take(struct loop *loop)
+{
+    size_t i = atomic_fetch_add(&loop->next, 1);
+
+    if (i >= loop->count || atomic_load(&loop->stop))
+        return false;
+    loop->work(loop->arg, i);
+    return true;
+}
+
+static void *hand(void *arg)
+{
+    while (take(arg)) {
+    }
+    return NULL;
+}
+
+enum cf_err cf_crew_poll(const struct cf_crew *crew)
+{
+    return crew->cancel && crew->cancel(crew->cancel_arg) ? CF_E_SHUTTING_DOWN : CF_OK;
+}
+
+enum cf_err cf_crew_run(const struct cf_crew *crew, size_t count, void (*work)(void *arg, size_t i),
+                            void *arg)
+{
+    struct loop loop = {.count = count, .work = work, .arg = arg};
+    pthread_t threads[THREADS_MAX];
+    unsigned started = 0;
+    enum cf_err err = cf_crew_poll(crew);
+
+    if (err)
+        return err;
+    while (started + 1 < crew->threads && started < THREADS_MAX && started + 1 < count) {
+        if (pthread_create(&threads[started], NULL, hand, &loop) != 0)
+            break;
+        started++;
+    }
+    while (!err && take(&loop)) {
+        err = cf_crew_poll(crew);
+        if (err)
+            atomic_store(&loop.stop, true);
+    }
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    return err;
+}

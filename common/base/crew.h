@@ -1,0 +1,26 @@
+/* A loop over independent pieces of work, shared among threads. Which thread does which piece is left open,
+ * so the pieces must not depend on one another: that is what makes a build the same whatever the number of
+ * threads. */
+#ifndef CF_BASE_CREW_H
+#define CF_BASE_CREW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/err.h"
+
+struct cf_crew {
+    unsigned threads;          /* at least 1, the caller's included */
+    bool (*cancel)(void *arg); /* may be NULL; asked by the calling thread only */
+    void *cancel_arg;
+};
+
+/* CF_E_SHUTTING_DOWN when the build is to end. */
+enum cf_err cf_crew_poll(const struct cf_crew *crew) CF_MUST_CHECK;
+
+/* Runs work(arg, i) for every i below count. When a thread cannot be started the others do its share. After a
+ * cancel some pieces are not done, and the answer is CF_E_SHUTTING_DOWN. */
+enum cf_err cf_crew_run(const struct cf_crew *crew, size_t count, void (*work)(void *arg, size_t i),
+                            void *arg) CF_MUST_CHECK;
+
+#endif

@@ -45,8 +45,8 @@
     X(indexer, seed, INT, 1, 0, 4294967295)                                                                            \
     X(query, workers, INT, 1, 0, 256)                                                                                  \
     X(query, poll_ms, INT, 20, 1, 60000)                                                                               \
-    X(query, k_max, INT, 1000, 1, 10000)                                                                               \
-    X(query, batch_max, INT, 256, 1, 10000)                                                                            \
+    X(query, k_max, INT, 10000, 1, 10000)                                                                              \
+    X(query, batch_max, INT, 1024, 1, 10000)                                                                           \
     X(query, recall_default, REAL, 0.95, 0.5, 1.0)
 
 struct cf_config {

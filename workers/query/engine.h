@@ -120,6 +120,7 @@ struct cf_engine_query {
     void *keep_arg;
     struct cf_str self; /* the album asked for, or empty: left out, or with include_self at distance 0 */
     bool include_self;
+    bool bare; /* neighbours without titles, artists and genres, for cf_engine_meta to add */
 };
 
 struct cf_engine_answer {
@@ -128,11 +129,17 @@ struct cf_engine_answer {
     uint64_t stale_ms;
     uint64_t unreadable_shards;    /* with any, never exact */
     struct cf_neighbor *neighbors; /* from the arena, strings too */
+    struct cf_shard **shards;      /* of each: where its record rests; NULL when not known */
     size_t neighbor_count;
 };
 
 enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_query *query,
                              struct cf_engine_scratch *scratch, struct cf_arena *arena,
                              struct cf_engine_answer *answer, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* Title, artist and genre of a neighbour out of its record in `shard` (NULL: none), into the arena. They are
+ * for people: without a readable record there are none. CF_E_NO_MEMORY. */
+enum cf_err cf_engine_meta(struct cf_shard *shard, struct cf_engine_scratch *scratch, struct cf_arena *arena,
+                           struct cf_neighbor *neighbor) CF_MUST_CHECK;
 
 #endif

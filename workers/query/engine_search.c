@@ -243,30 +243,33 @@ static enum cf_err copy_neighbors(const struct cf_nearest *nearest, struct cf_ar
                                   struct cf_engine_answer *answer)
 {
     struct cf_neighbor *neighbors = cf_arena_alloc(arena, nearest->count, sizeof *neighbors);
-    if (!neighbors)
+    struct cf_shard **shards = cf_arena_alloc(arena, nearest->count, sizeof *shards);
+    if (!neighbors || !shards)
         return CF_E_NO_MEMORY;
     for (size_t i = 0; i < nearest->count; i++) {
+        shards[i] = nearest->items[i].shard;
         neighbors[i].album = cf_arena_str(arena, nearest->items[i].id);
         neighbors[i].distance = (double)nearest->items[i].distance;
         if (!neighbors[i].album.data)
             return CF_E_NO_MEMORY;
     }
     answer->neighbors = neighbors;
+    answer->shards = shards;
     answer->neighbor_count = nearest->count;
     return CF_OK;
 }
 
-/* Titles are for people: without a readable record there is none, and the neighbour stands all the same. */
-static enum cf_err add_titles(struct cf_shard *shard, struct cf_arena *scratch, struct cf_arena *arena,
-                              struct cf_neighbor *neighbor)
+enum cf_err cf_engine_meta(struct cf_shard *shard, struct cf_engine_scratch *scratch, struct cf_arena *arena,
+                           struct cf_neighbor *neighbor)
 {
     struct cf_shard_album record;
-    cf_arena_reset(scratch);
-    if (!shard || cf_shard_album(shard, neighbor->album, scratch, &record, NULL) != CF_OK)
+    cf_arena_reset(scratch->arena);
+    if (!shard || cf_shard_album(shard, neighbor->album, scratch->arena, &record, NULL) != CF_OK)
         return CF_OK;
     for (size_t i = 0; i < record.meta_count; i++) {
         struct cf_str *into = cf_str_is(record.meta[i].key, "title")    ? &neighbor->title
                               : cf_str_is(record.meta[i].key, "artist") ? &neighbor->artist
+                              : cf_str_is(record.meta[i].key, "genre")  ? &neighbor->genre
                                                                         : NULL;
         if (!into)
             continue;
@@ -315,8 +318,8 @@ enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_qu
     enum cf_err err = search_locked(&search, scratch, arena, &found, detail);
     pthread_rwlock_unlock(&engine->lock);
     /* Reading records may wait for the disk, and needs no lock: shards stay open. */
-    for (size_t i = 0; err == CF_OK && i < found.neighbor_count; i++)
-        err = add_titles(search.nearest.items[i].shard, scratch->arena, arena, &found.neighbors[i]);
+    for (size_t i = 0; err == CF_OK && !query->bare && i < found.neighbor_count; i++)
+        err = cf_engine_meta(found.shards[i], scratch, arena, &found.neighbors[i]);
     if (err == CF_OK)
         *answer = found;
     return err;

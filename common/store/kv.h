@@ -53,6 +53,9 @@ enum cf_err cf_kv_catch_up(struct cf_kv *kv, struct cf_detail *detail) CF_MUST_C
 /* In key order from the first key >= `from`, over committed data. One thread an iterator. */
 enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **iter,
                            struct cf_detail *detail) CF_MUST_CHECK;
+/* The same for long walks: reads far ahead of itself, and keeps nothing in the cache. */
+enum cf_err cf_kv_scan_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **iter,
+                           struct cf_detail *detail) CF_MUST_CHECK;
 bool cf_kv_iter_valid(const struct cf_kv_iter *iter);
 void cf_kv_iter_next(struct cf_kv_iter *iter);
 void cf_kv_iter_seek(struct cf_kv_iter *iter, struct cf_bytes from);

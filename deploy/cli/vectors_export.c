@@ -1,6 +1,9 @@
+#include <dirent.h>
 #include <ftw.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -34,6 +37,25 @@ static void on_problem(void *arg, const char *shard, enum cf_err err, const stru
     snprintf(export->problem, sizeof export->problem, "%s: %s: %s", shard, cf_err_name(err), detail->text);
 }
 
+static bool is_folder(const char *folder, const char *name)
+{
+    char path[CF_HOME_PATH_MAX + NAME_MAX + 2];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return name[0] != '.' && stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static size_t count_folders(const char *path)
+{
+    size_t count = 0;
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));)
+        count += is_folder(path, entry->d_name) ? 1 : 0;
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
 /* All of them: what is missing would look like albums that are not there. A shard that its worker is just
  * creating, or whose files change under our eyes, gets a moment. */
 static enum cf_err open_shards(struct export *export, struct cf_detail *detail)
@@ -50,8 +72,10 @@ static enum cf_err open_shards(struct export *export, struct cf_detail *detail)
         err = cf_shards_open(folder, export->private_folder, on_problem, export, &export->shards, detail);
     if (err != CF_OK)
         return err;
+    size_t folders = count_folders(folder);
     uint64_t until_ms = cf_clock_mono_ms() + PATIENCE_MS;
-    while (cf_shards_unreadable(export->shards, 0) && cf_clock_mono_ms() < until_ms) {
+    while ((cf_shards_count(export->shards) < folders || cf_shards_unreadable(export->shards, 0)) &&
+           cf_clock_mono_ms() < until_ms) {
         (void)poll(NULL, 0, LOOK_MS);
         cf_shards_catch_up(export->shards);
     }

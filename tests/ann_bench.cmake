@@ -4,6 +4,8 @@ add_library(ann_bench_parts STATIC EXCLUDE_FROM_ALL
   bench/ann/vecs.c)
 target_link_libraries(ann_bench_parts PUBLIC cf_ann cf_vecfile cf_base Threads::Threads m PRIVATE cf_flags)
 
+cf_test(ann_bench_parts_test LABEL unit SOURCES unit/ann_bench.c LINK ann_bench_parts)
+
 add_executable(ann_set EXCLUDE_FROM_ALL bench/ann/set.c bench/ann/describe.c)
 target_link_libraries(ann_set PRIVATE ann_bench_parts cf_descriptor cf_image PkgConfig::JPEG cf_flags)
 

@@ -132,24 +132,32 @@ static size_t run(struct timing *timing, unsigned threads, double seconds, doubl
     return asked;
 }
 
-static void note_recall(struct bench_result *result, const struct timing *timing, size_t asked)
+static double recall_of_query(const struct timing *timing, size_t i)
 {
     const struct bench_task *task = timing->task;
-    double found[BENCH_QUERY_KINDS] = {0}, wanted[BENCH_QUERY_KINDS] = {0};
+    const struct bench_ints *truth = &task->truths[task->order[i] / BENCH_QUERIES];
+    const int32_t *neighbours = truth->values + (size_t)(task->order[i] % BENCH_QUERIES) * truth->dim;
+    size_t k = truth->dim < BENCH_K ? truth->dim : BENCH_K;
+    size_t found =
+        bench_found(&task->base, query_of(task, i), neighbours, k, timing->answers + i * BENCH_K, BENCH_K);
+    return (double)found / (double)k;
+}
+
+static void note_recall(struct bench_result *result, const struct timing *timing, size_t asked)
+{
+    double sums[BENCH_QUERY_KINDS] = {0}, counts[BENCH_QUERY_KINDS] = {0}, squares = 0, n = (double)asked;
     for (size_t i = 0; i < asked; i++) {
-        uint32_t kind = task->order[i] / BENCH_QUERIES;
-        const struct bench_ints *truth = &task->truths[kind];
-        size_t k = truth->dim < BENCH_K ? truth->dim : BENCH_K;
-        found[kind] +=
-            (double)bench_found(&task->base, query_of(task, i),
-                                truth->values + (size_t)(task->order[i] % BENCH_QUERIES) * truth->dim, k,
-                                timing->answers + i * BENCH_K, BENCH_K);
-        wanted[kind] += (double)k;
+        uint32_t kind = timing->task->order[i] / BENCH_QUERIES;
+        double recall = recall_of_query(timing, i);
+        sums[kind] += recall;
+        squares += recall * recall;
+        counts[kind]++;
     }
     result->queries = asked;
-    result->recall = (found[0] + found[1]) / (wanted[0] + wanted[1]);
+    result->recall = (sums[BENCH_HELD] + sums[BENCH_PERT]) / n;
+    result->recall_error = sqrt(fmax(squares / n - result->recall * result->recall, 0) / n);
     for (int kind = 0; kind < BENCH_QUERY_KINDS; kind++)
-        result->recall_of[kind] = found[kind] / wanted[kind];
+        result->recall_of[kind] = sums[kind] / counts[kind];
 }
 
 static void measure_point(struct bench_contestant *contestant, struct bench_result *result,

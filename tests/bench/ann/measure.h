@@ -41,6 +41,7 @@ struct bench_result {
     struct peer_knob knob;
     size_t queries; /* of the first round; what a second allows, at least 100 */
     double recall, recall_of[BENCH_QUERY_KINDS];
+    double recall_error;                     /* standard error of the recall, over the queries */
     double qps[BENCH_TEAMS], p50_us, p99_us; /* medians of the rounds; latencies alone */
     double busy; /* processor time by wall time, alone: below 1 something else ran */
     double round_qps[BENCH_TEAMS][BENCH_ROUNDS_MAX], round_p50[BENCH_ROUNDS_MAX], round_p99[BENCH_ROUNDS_MAX],

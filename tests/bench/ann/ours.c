@@ -122,7 +122,7 @@ const struct peer *peers_ours(size_t *count)
                                                {.95, 0}, {.98, 0}, {.99, 0}, {.995, 0}};
     static const struct peer peers[] = {{
         .name = "ours",
-        .what = "Coverfleet, common/ann, calibrated at build time on vectors of its own",
+        .what = "**Coverfleet**, recall as asked",
         .knob_name = "recall asked",
         .knobs = recalls,
         .knob_count = sizeof recalls / sizeof recalls[0],

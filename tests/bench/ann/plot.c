@@ -68,13 +68,13 @@ static struct scale fit(const struct line *lines, size_t count)
 
 static void draw_axes(FILE *out, const struct scale *scale)
 {
-    static const double recalls[] = {.5, .6, .7, .8, .9, .95, .98, .99, .995, .999};
+    static const double recalls[] = {.5, .7, .8, .9, .95, .98, .99, .995, .999};
     for (size_t i = 0; i < sizeof recalls / sizeof recalls[0]; i++) {
         double x = x_of(recalls[i]);
         fprintf(out,
                 "<path class=\"grid\" d=\"M%.1f %d V%d\"/><text x=\"%.1f\" y=\"%d\" "
-                "text-anchor=\"middle\">%g</text>\n",
-                x, TOP, BOTTOM, x, BOTTOM + 20, recalls[i]);
+                "text-anchor=\"middle\">%s%g</text>\n",
+                x, TOP, BOTTOM, x, BOTTOM + 20, recalls[i] < RECALL_HIGH ? "" : "≥", recalls[i]);
     }
     for (double power = scale->low; power < scale->high + .5; power++) {
         double y = y_of(scale, pow(10, power));

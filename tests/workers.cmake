@@ -3,7 +3,8 @@ cf_test(indexer_plan_test LABEL unit SOURCES unit/indexer_plan_test.c LINK cf_in
 cf_test(descriptor_worker_describing_test LABEL unit
   SOURCES unit/descriptor_worker_describing_test.c LINK cf_descriptor_worker)
 target_link_options(descriptor_worker_describing_test PRIVATE -Wl,--wrap=cf_shard_album)
-cf_test(indexer_build_test LABEL unit SOURCES unit/indexer_build_test.c LINK cf_indexer_worker)
+cf_test(indexer_build_test LABEL unit SOURCES unit/indexer_build_test.c unit/indexer_rig.c LINK cf_indexer_worker)
+cf_test(indexer_small_test LABEL unit SOURCES unit/indexer_small_test.c unit/indexer_rig.c LINK cf_indexer_worker)
 # With a runner and a compute half of its own.
 cf_test(descriptor_worker_role_test LABEL unit
   SOURCES unit/descriptor_worker_role_test.c ${CMAKE_SOURCE_DIR}/workers/descriptor/role.c

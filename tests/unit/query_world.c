@@ -184,7 +184,8 @@ static enum cf_err source_next(void *arg, struct cf_ann_item *item, struct cf_de
         struct world_record newest = world_newest(source->world, album, source->without);
         if (!is_neighbor(&newest))
             continue;
-        struct cf_generation_tag tag = {.version = newest.version};
+        struct cf_generation_tag tag = {.version = newest.version,
+                                        .labels = {[CF_LABEL_ARTIST] = cf_label(cf_str("Artist"))}};
         for (uint32_t i = 0; i < WORLD_SHARDS; i++)
             if (cf_version_compare(source->world->records[album][i].version, newest.version) == 0 &&
                 !(source->without & 1u << i))

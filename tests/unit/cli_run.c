@@ -101,6 +101,34 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("index status x", CF_EXIT_USAGE, "x");
     calls("describe", CF_EXIT_USAGE, "one picture");
     calls("describe x --format png", CF_EXIT_USAGE, "png");
+    calls("describe .", CF_EXIT_USAGE, "--out is missing");
+    calls("describe --table t", CF_EXIT_USAGE, "--out");
+    calls("describe --out v.npy", CF_EXIT_USAGE, "--table");
+    calls("describe . --root x --out v.npy", CF_EXIT_USAGE, "--root");
+    calls("describe x --ids t", CF_EXIT_USAGE, "--ids");
+    calls("describe . --out v.npy --format f32", CF_EXIT_USAGE, "--format");
+    calls("describe . --out v.npy --native-size", CF_EXIT_USAGE, "--native-size");
+    calls("describe . --out v.npy --threads 0", CF_EXIT_USAGE, "--threads");
+    calls("describe . --out v.npy --space smell", CF_EXIT_USAGE, "unknown_space");
+    calls("ann", CF_EXIT_USAGE, "build, search, pairs, info or verify");
+    calls("ann dance", CF_EXIT_USAGE, "dance");
+    calls("ann build", CF_EXIT_USAGE, "--input");
+    calls("ann build --input x.npy", CF_EXIT_USAGE, "--out");
+    calls("ann build x.npy", CF_EXIT_USAGE, "x.npy");
+    calls("ann build --input x --out y --metric angle", CF_EXIT_USAGE, "angle");
+    calls("ann build --input x --out y --threads 0", CF_EXIT_USAGE, "--threads");
+    calls("ann build --input x --out y --seed -1", CF_EXIT_USAGE, "--seed");
+    calls("ann search", CF_EXIT_USAGE, "one index");
+    calls("ann search x", CF_EXIT_USAGE, "--queries");
+    calls("ann search x --queries q", CF_EXIT_USAGE, "--out");
+    calls("ann search x --queries q --out r.npy --vectors v", CF_EXIT_USAGE, "--exact");
+    calls("ann search x --queries q -k 0", CF_EXIT_USAGE, "--k");
+    calls("ann search x --queries q -k 10001", CF_EXIT_USAGE, "--k");
+    calls("ann search x --queries q --recall 1.01", CF_EXIT_USAGE, "--recall");
+    calls("ann pairs", CF_EXIT_USAGE, "one index");
+    calls("ann pairs x --queries q", CF_EXIT_USAGE, "--queries");
+    calls("ann info", CF_EXIT_USAGE, "one index");
+    calls("ann verify a b", CF_EXIT_USAGE, "one index");
     calls("config", CF_EXIT_USAGE, "check");
     calls("config get", CF_EXIT_USAGE, "arguments");
     calls("config get no.such", CF_EXIT_USAGE, "no.such");
@@ -109,8 +137,9 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
 static void help_is_everywhere(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"push",  "remove", "show",     "query", "status",
-                                           "queue", "index",  "describe", "config"};
+    static const char *const commands[] = {"push",      "remove",     "show",      "query",    "status",
+                                           "queue",     "index",      "describe",  "config",   "ann",
+                                           "ann build", "ann search", "ann pairs", "ann info", "ann verify"};
     char line[64];
     calls("help", CF_EXIT_DONE, "Exit codes");
     calls("--help", CF_EXIT_DONE, "usage: coverfleet COMMAND");

@@ -85,6 +85,21 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query a --recall 1.5", CF_EXIT_USAGE, "--recall");
     calls("query a --recall nan", CF_EXIT_USAGE, "--recall");
     calls("query a --speed 9", CF_EXIT_USAGE, "--speed");
+    calls("query a --radius -1", CF_EXIT_USAGE, "--radius is -1");
+    calls("query a --collapse nan", CF_EXIT_USAGE, "--collapse");
+    calls("query a --filter artist", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --filter =x", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --filter artist=", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --spaces gist", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=1,", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=1x", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=-1", CF_EXIT_USAGE, "-1");
+    calls("query a --spaces gist=nan", CF_EXIT_USAGE, "nan");
+    calls("query a --spaces gist=1,gist=2", CF_EXIT_USAGE, "twice");
+    calls("query a --spaces gist=1 --space gist", CF_EXIT_USAGE, "--space");
+    calls("query --spaces gist=1 --vector f", CF_EXIT_USAGE, "SPACE=FILE");
+    calls("query --vector f --vector g", CF_EXIT_USAGE, "one --vector");
+    calls("query a --exclude-from nowhere.txt", CF_EXIT_USAGE, "nowhere.txt");
     calls("query a --vector f", CF_EXIT_USAGE, "--vector");
     calls("show", CF_EXIT_USAGE, "one album");
     calls("show a b", CF_EXIT_USAGE, "one album");
@@ -280,7 +295,7 @@ static void pictures_are_described_offline(void **state)
 static void vectors_must_be_whole_rows(void **state)
 {
     (void)state;
-    static const float rows[2 * 256];
+    static const float rows[2 * 256], gist[2 * 960];
     write_bytes("short.f32", rows, 100);
     write_bytes("none.f32", rows, 0);
     write_bytes("two.f32", rows, sizeof rows);
@@ -291,11 +306,26 @@ static void vectors_must_be_whole_rows(void **state)
     struct cf_target target;
     char path[256];
     snprintf(path, sizeof path, "%s/two.f32", folder);
-    assert_int_equal(cf_targets_read_vectors(&targets, path, "gray16", NULL), CF_OK);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gray16"), NULL), CF_OK);
     assert_int_equal(targets.count, 2);
-    assert_int_equal(cf_targets_get(&targets, 1, NULL, &target, NULL), CF_OK);
-    assert_ptr_equal(target.vector.data, targets.vectors.data + 1024);
+    assert_int_equal(cf_targets_get(&targets, 1, NULL, NULL, &target, NULL), CF_OK);
+    assert_ptr_equal(target.vector.data, targets.files[0].bytes.data + 1024);
     assert_int_equal(target.vector.len, 1024);
+    struct cf_detail detail;
+    struct cf_space_vector vectors[CF_SPACES_MAX];
+    snprintf(path, sizeof path, "%s/gist.f32", folder);
+    write_bytes("gist.f32", gist, sizeof gist / 2);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gist"), &detail), CF_E_BAD_VECTOR);
+    assert_non_null(strstr(detail.text, "1 vectors: the file before it has 2"));
+    cf_buf_fini(&targets.files[--targets.file_count].bytes);
+    write_bytes("gist.f32", gist, sizeof gist);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gist"), &detail), CF_OK);
+    targets.several = true;
+    assert_int_equal(cf_targets_get(&targets, 1, NULL, vectors, &target, NULL), CF_OK);
+    assert_int_equal(target.vector.len, 0);
+    assert_int_equal(target.vector_count, 2);
+    assert_true(cf_str_is(target.vectors[1].space, "gist"));
+    assert_ptr_equal(target.vectors[1].vector.data, targets.files[1].bytes.data + 3840);
     cf_targets_fini(&targets);
 }
 

@@ -364,140 +364,85 @@ static bool run(struct load *load)
     return good;
 }
 
-int main(int argc, char **argv)
+#define TEXT(option, field, what, words)                                                                     \
+    {                                                                                                        \
+        .name = option, .kind = CF_OPT_TEXT, .value = &o->field, .placeholder = what, .help = words          \
+    }
+#define UINT(option, field, from, to, words)                                                                 \
+    {                                                                                                        \
+        .name = option, .kind = CF_OPT_UINT, .value = &o->field, .low = from, .high = to,                    \
+        .placeholder = "N", .help = words                                                                    \
+    }
+#define REAL(option, field, from, to, words)                                                                 \
+    {                                                                                                        \
+        .name = option, .kind = CF_OPT_REAL, .value = &o->field, .real_low = from, .real_high = to,          \
+        .placeholder = "N", .help = words                                                                    \
+    }
+#define TIME(option, field, from, words)                                                                     \
+    {                                                                                                        \
+        .name = option, .kind = CF_OPT_DURATION, .value = &o->field, .low = from, .high = 3600000,           \
+        .placeholder = "TIME", .help = words                                                                 \
+    }
+
+/* The exit code, or -1 to go on. */
+static int parse(struct load_options *o, int argc, char **argv, struct cf_args *args)
 {
-    static struct load load;
-    struct load_options *o = &load.options;
-    *o = (struct load_options){.space = "gist",
-                               .clients = 20,
-                               .rate = 500,
-                               .k = 10,
-                               .seconds = 30,
-                               .warm_ms = 5000,
-                               .push_rate = 300,
-                               .by_vector = 0.5,
-                               .probe_ms = 100,
-                               .seed = 1};
     const struct cf_opt opts[] = {
-        {.name = "endpoint",
-         .kind = CF_OPT_TEXT,
-         .value = &o->endpoint,
-         .placeholder = "ENDPOINT",
-         .help = "default: of COVERFLEET_HOME"},
-        {.name = "space",
-         .kind = CF_OPT_TEXT,
-         .value = &o->space,
-         .placeholder = "SPACE",
-         .help = "gist (default) or gray16"},
-        {.name = "ids",
-         .kind = CF_OPT_TEXT,
-         .value = &o->ids,
-         .placeholder = "FILE",
-         .help = "table of albums to ask by; required"},
-        {.name = "vectors",
-         .kind = CF_OPT_TEXT,
-         .value = &o->vectors,
-         .placeholder = "FILE",
-         .help = ".npy or .fvecs to ask by"},
-        {.name = "by-vector",
-         .kind = CF_OPT_REAL,
-         .value = &o->by_vector,
-         .real_high = 1,
-         .placeholder = "SHARE",
-         .help = "of the queries, with --vectors (default 0.5)"},
-        {.name = "covers",
-         .kind = CF_OPT_TEXT,
-         .value = &o->covers,
-         .placeholder = "FOLDER",
-         .help = "pictures to push; without: none"},
-        {.name = "push-rate",
-         .kind = CF_OPT_REAL,
-         .value = &o->push_rate,
-         .real_high = 10000,
-         .placeholder = "N",
-         .help = "covers a second (default 300)"},
-        {.name = "clients",
-         .kind = CF_OPT_UINT,
-         .value = &o->clients,
-         .low = 1,
-         .high = CLIENTS_MAX,
-         .placeholder = "N",
-         .help = "default 20"},
-        {.name = "rate",
-         .kind = CF_OPT_REAL,
-         .value = &o->rate,
-         .real_low = 0.1,
-         .real_high = 1e6,
-         .placeholder = "N",
-         .help = "queries a second of all clients (default 500)"},
-        {.name = "neighbors",
-         .letter = 'k',
-         .kind = CF_OPT_UINT,
-         .value = &o->k,
-         .low = 1,
-         .high = 10000,
-         .placeholder = "K",
-         .help = "default 10"},
-        {.name = "recall",
-         .kind = CF_OPT_REAL,
-         .value = &o->recall,
-         .real_high = 1,
-         .placeholder = "R",
-         .help = "default: the fleet's"},
-        {.name = "seconds",
-         .kind = CF_OPT_UINT,
-         .value = &o->seconds,
-         .low = 1,
-         .high = 86400,
-         .placeholder = "N",
-         .help = "of each phase (default 30)"},
-        {.name = "warm",
-         .kind = CF_OPT_DURATION,
-         .value = &o->warm_ms,
-         .high = 3600000,
-         .placeholder = "TIME",
-         .help = "before each phase, not counted (default 5s)"},
-        {.name = "rebuild-every",
-         .kind = CF_OPT_DURATION,
-         .value = &o->rebuild_ms,
-         .high = 3600000,
-         .placeholder = "TIME",
-         .help = "a second phase, with full rebuilds ordered so often"},
-        {.name = "probe",
-         .kind = CF_OPT_DURATION,
-         .value = &o->probe_ms,
-         .low = 1,
-         .high = 60000,
-         .placeholder = "TIME",
-         .help = "follow a fresh cover so often (default 100ms)"},
-        {.name = "seed",
-         .kind = CF_OPT_UINT,
-         .value = &o->seed,
-         .high = 1000000,
-         .placeholder = "N",
-         .help = "of the choices (default 1)"},
+        TEXT("endpoint", endpoint, "ENDPOINT", "default: of COVERFLEET_HOME"),
+        TEXT("space", space, "SPACE", "gist (default) or gray16"),
+        TEXT("ids", ids, "FILE", "table of albums to ask by; required"),
+        TEXT("vectors", vectors, "FILE", ".npy or .fvecs to ask by"),
+        REAL("by-vector", by_vector, 0, 1, "share of the queries, with --vectors (default 0.5)"),
+        TEXT("covers", covers, "FOLDER", "pictures to push; without: none"),
+        REAL("push-rate", push_rate, 0, 10000, "covers a second (default 300)"),
+        UINT("clients", clients, 1, CLIENTS_MAX, "default 20"),
+        REAL("rate", rate, 0.1, 1e6, "queries a second, of all clients (default 500)"),
+        UINT("neighbors", k, 1, 10000, "default 10"),
+        REAL("recall", recall, 0, 1, "default: the fleet's"),
+        UINT("seconds", seconds, 1, 86400, "of each phase (default 30)"),
+        TIME("warm", warm_ms, 0, "before each phase, not counted (default 5s)"),
+        TIME("rebuild-every", rebuild_ms, 0, "a second phase, with full rebuilds ordered so often"),
+        TIME("probe", probe_ms, 1, "follow a fresh cover so often (default 100ms)"),
+        UINT("seed", seed, 0, 1000000, "of the choices (default 1)"),
         {.name = "json", .kind = CF_OPT_FLAG, .value = &o->json, .help = "one object instead of the table"},
         {.name = NULL},
     };
-    struct cf_args args;
     struct cf_detail detail = {""};
-    enum cf_err err = cf_args_parse(&args, argc, (const char *const *)argv, opts, &detail);
-    if (!err && args.help)
+    enum cf_err err = cf_args_parse(args, argc, (const char *const *)argv, opts, &detail);
+    if (!err && args->help) {
         cf_args_explain(opts, stdout);
-    if (!err && !args.help && (!o->ids || args.rest_count))
-        err = cf_fail(&detail, CF_E_INVALID, "--ids is missing, or something is too much (--help explains)");
-    if (err) {
-        fprintf(stderr, "fleet_load: %s\n", detail.text);
-        return 2;
-    }
-    if (args.help)
         return 0;
-    pthread_mutex_init(&load.lock, NULL);
-    read_ids(&load);
-    if (o->vectors)
-        open_vectors(&load);
-    bool good = run(&load);
-    cf_vecfile_free(load.vectors);
+    }
+    if (!err && (!o->ids || args->rest_count))
+        err = cf_fail(&detail, CF_E_INVALID, "--ids is missing, or something is too much (--help explains)");
+    if (err)
+        fprintf(stderr, "fleet_load: %s\n", detail.text);
+    return err ? 2 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct load load;
+    struct cf_args args;
+    load.options = (struct load_options){.space = "gist",
+                                         .clients = 20,
+                                         .rate = 500,
+                                         .k = 10,
+                                         .seconds = 30,
+                                         .warm_ms = 5000,
+                                         .push_rate = 300,
+                                         .by_vector = 0.5,
+                                         .probe_ms = 100,
+                                         .seed = 1};
+    int code = parse(&load.options, argc, argv, &args);
+    if (code < 0) {
+        pthread_mutex_init(&load.lock, NULL);
+        read_ids(&load);
+        if (load.options.vectors)
+            open_vectors(&load);
+        code = run(&load) ? 0 : 1;
+        cf_vecfile_free(load.vectors);
+    }
     cf_args_free(&args);
-    return good ? 0 : 1;
+    return code;
 }

@@ -69,7 +69,7 @@ struct cf_config {
 void cf_config_default(struct cf_config *config, const struct cf_home *home);
 
 /* HOME/coverfleet.conf over the defaults; no such file is no error, anything wrong in it is: CF_E_INVALID with file,
- * line and key. */
+ * line and key. Any thread. */
 enum cf_err cf_config_load(struct cf_config *config, const struct cf_home *home, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* As cf_config_load, from a named file, which must exist. */

@@ -25,7 +25,7 @@ target_link_libraries(worker_parts PRIVATE cf_runner cf_store cf_descriptor cf_i
 set_target_properties(worker_parts PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
 
 # Run by bench/fleet_load.py, or by hand against any fleet: see bench/fleet_load/main.c.
-add_executable(fleet_load EXCLUDE_FROM_ALL
+add_executable(fleet_load
   bench/fleet_load/asking.c bench/fleet_load/main.c bench/fleet_load/probing.c bench/fleet_load/pushing.c)
 target_link_libraries(fleet_load PRIVATE cf_cli cf_vecfile cf_client cf_image PkgConfig::JPEG cf_flags)
 set_target_properties(fleet_load PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

@@ -266,6 +266,8 @@ struct cf_index_status {
     struct cf_str space;
     uint64_t generation, count, build_ms, published_ms; /* published_ms: wall clock */
     uint64_t tail; /* described, not in it yet */
+    double recall; /* mean of the answers that were compared with exact ones since the worker began; 0 without any */
+    uint64_t recall_checks; /* how many those are */
 };
 struct cf_status {
     uint64_t queued, delayed, leased, described, indexed, dead, removed; /* albums, disjoint */

@@ -275,6 +275,7 @@ static const struct cf_field index_status_fields[] = {
     SPACE(struct cf_index_status, CF_FIELD_REQUIRED),    UINT(struct cf_index_status, generation, 0, 0, 0),
     UINT(struct cf_index_status, count, 0, 0, 0),        UINT(struct cf_index_status, build_ms, 0, 0, 0),
     UINT(struct cf_index_status, published_ms, 0, 0, 0), UINT(struct cf_index_status, tail, 0, 0, 0),
+    REAL(struct cf_index_status, recall, 0, 0, 1),       UINT(struct cf_index_status, recall_checks, 0, 0, 0),
 };
 TABLE(index_status, "indexes", struct cf_index_status);
 static const struct cf_field status_fields[] = {

@@ -47,7 +47,8 @@
     X(query, poll_ms, INT, 20, 1, 60000)                                                                               \
     X(query, k_max, INT, 10000, 1, 10000)                                                                              \
     X(query, batch_max, INT, 1024, 1, 10000)                                                                           \
-    X(query, recall_default, REAL, 0.95, 0.5, 1.0)
+    X(query, recall_default, REAL, 0.95, 0.5, 1.0)                                                                     \
+    X(query, recall_check_one_in, INT, 1000, 0, 1000000000)
 
 struct cf_config {
     char log_level[16];

@@ -91,7 +91,9 @@ static struct cf_index_status indexes[] = {{.space = S("gist"),
                                             .count = 3007,
                                             .build_ms = 840,
                                             .published_ms = 1700000000000,
-                                            .tail = 5}};
+                                            .tail = 5,
+                                            .recall = 0.9625,
+                                            .recall_checks = 40}};
 static struct cf_queue_job queue_jobs[] = {
     {.album = S("R-3"),
      .version = {1, 301},

@@ -103,6 +103,9 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query a --vector f", CF_EXIT_USAGE, "--vector");
     calls("show", CF_EXIT_USAGE, "one album");
     calls("show a b", CF_EXIT_USAGE, "one album");
+    calls("show --why a", CF_EXIT_USAGE, "two albums");
+    calls("show --why a b --space smell", CF_EXIT_USAGE, "smell");
+    calls("show a --space gist", CF_EXIT_USAGE, "--why");
     calls("remove", CF_EXIT_USAGE, "albums");
     calls("status now", CF_EXIT_USAGE, "now");
     calls("queue", CF_EXIT_USAGE, "list, peek");

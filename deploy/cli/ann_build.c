@@ -5,6 +5,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/vecfile/fresh.h"
 #include "deploy/cli/ann.h"
 #include "deploy/cli/crew.h"
 #include "deploy/cli/idtable.h"
@@ -135,7 +136,9 @@ static enum cf_err open_copy(struct build *build, struct cf_detail *detail)
 
 static enum cf_err open_all(struct build *build, struct cf_detail *detail)
 {
-    enum cf_err err = cf_vecfile_open(build->input, CF_VECFILE_FLOATS, &build->vectors, detail);
+    enum cf_err err = cf_fresh_check(build->out, detail);
+    if (!err)
+        err = cf_vecfile_open(build->input, CF_VECFILE_FLOATS, &build->vectors, detail);
     if (!err)
         err = check_dim(build, detail);
     if (!err && build->ids)
@@ -238,6 +241,8 @@ static enum cf_exit check_and_build(const struct cf_command *command, const stru
         return cf_command_misuse(command, "%s is missing", build->input ? "--out" : "--input");
     if (strcmp(build->metric, "l2") != 0 && strcmp(build->metric, "cosine") != 0)
         return cf_command_misuse(command, "--metric %.40s: it is l2 or cosine", build->metric);
+    if (cf_fresh_same(build->out, build->input) || cf_fresh_same(build->out, build->ids))
+        return cf_command_misuse(command, "--out %.120s would replace what is read", build->out);
     enum cf_err err = build_all(build, &detail);
     fini(build);
     return err ? cf_ann_refuse(command, build->json, err, &detail) : CF_EXIT_DONE;

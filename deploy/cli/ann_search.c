@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/cpu.h"
+#include "common/vecfile/fresh.h"
 #include "deploy/cli/ann_answers.h"
 #include "deploy/cli/crew.h"
 #include "deploy/cli/latency.h"
@@ -295,6 +296,18 @@ static enum cf_exit search_all(const struct cf_command *command, const struct op
 
 /* ---- the call ---- */
 
+/* The file among those that are written that would replace another one; NULL when there is none. */
+static const char *clash_of(const struct options *options)
+{
+    const char *written[] = {options->answers.out, options->answers.distances};
+    const char *read[] = {options->index, options->queries, options->vectors, options->answers.query_ids};
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++)
+        for (size_t j = 0; j < sizeof read / sizeof read[0]; j++)
+            if (cf_fresh_same(written[i], read[j]))
+                return written[i];
+    return cf_fresh_same(written[0], written[1]) ? written[0] : NULL;
+}
+
 static enum cf_exit check_and_search(const struct cf_command *command, const struct cf_args *args,
                                      struct options *options)
 {
@@ -309,6 +322,9 @@ static enum cf_exit check_and_search(const struct cf_command *command, const str
     options->index = args->rest[0];
     options->answers.k = (uint32_t)options->k;
     options->answers.pairs = options->pairs;
+    const char *clash = clash_of(options);
+    if (clash)
+        return cf_command_misuse(command, "%.120s would replace another file of this call", clash);
     return search_all(command, options);
 }
 

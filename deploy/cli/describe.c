@@ -4,6 +4,7 @@
 
 #include "common/base/file.h"
 #include "common/image/image.h"
+#include "common/vecfile/fresh.h"
 #include "deploy/cli/crew.h"
 #include "deploy/cli/describe.h"
 #include "deploy/cli/json.h"
@@ -186,6 +187,9 @@ static enum cf_exit check_many(const struct cf_command *command, const struct cf
                                  call->format ? "format" : "native-size");
     if (!call->many.table && args->rest_count == 0)
         return cf_command_misuse(command, "name a folder, or --table");
+    if (cf_fresh_same(call->many.out, call->many.ids) || cf_fresh_same(call->many.out, call->many.table) ||
+        cf_fresh_same(call->many.ids, call->many.table))
+        return cf_command_misuse(command, "--out, --ids and --table must be different files");
     call->many.names = args->rest;
     call->many.name_count = args->rest_count;
     call->many.threads = (unsigned)call->threads;

@@ -136,6 +136,13 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("ann build --input x --out y --metric angle", CF_EXIT_USAGE, "angle");
     calls("ann build --input x --out y --threads 0", CF_EXIT_USAGE, "--threads");
     calls("ann build --input x --out y --seed -1", CF_EXIT_USAGE, "--seed");
+    calls("ann build --input x --out x", CF_EXIT_USAGE, "would replace");
+    calls("ann build --input x --ids y --out y", CF_EXIT_USAGE, "would replace");
+    calls("ann build --input x --out /dev/null", CF_EXIT_REFUSED, "no regular file");
+    calls("ann search x --queries q.npy --out q.npy", CF_EXIT_USAGE, "would replace");
+    calls("ann search x --queries q --out r.npy --distances r.npy", CF_EXIT_USAGE, "would replace");
+    calls("ann pairs x --distances x", CF_EXIT_USAGE, "would replace");
+    calls("describe --table t --out v.npy --ids t", CF_EXIT_USAGE, "different files");
     calls("ann search", CF_EXIT_USAGE, "one index");
     calls("ann search x", CF_EXIT_USAGE, "--queries");
     calls("ann search x --queries q", CF_EXIT_USAGE, "--out");

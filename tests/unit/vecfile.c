@@ -412,6 +412,20 @@ static void nothing_half_done_stays(void **state)
     assert_int_equal(rmdir(inside), 0); /* nothing else is in it */
 }
 
+static void one_file_has_many_names(void **state)
+{
+    (void)state;
+    char other[128];
+    write_file("one", "1", 1);
+    snprintf(other, sizeof other, "%s/../%s/one", folder, folder + strlen("/tmp/"));
+    assert_true(cf_fresh_same(place("one"), other));
+    assert_true(cf_fresh_same("not/there", "not/there"));
+    assert_false(cf_fresh_same("not/there", "nor/there"));
+    assert_false(cf_fresh_same(NULL, NULL));
+    write_file("two", "2", 1);
+    assert_false(cf_fresh_same(place("two"), other));
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -441,6 +455,7 @@ int main(void)
         cmocka_unit_test(neighbours_are_written_as_numbers),
         cmocka_unit_test(writers_refuse_what_they_cannot_hold),
         cmocka_unit_test(nothing_half_done_stays),
+        cmocka_unit_test(one_file_has_many_names),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -117,6 +117,14 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("queue peek", CF_EXIT_USAGE, "peek");
     calls("index", CF_EXIT_USAGE, "rebuild");
     calls("index status x", CF_EXIT_USAGE, "x");
+    calls("config", CF_EXIT_USAGE, "check");
+    calls("config get", CF_EXIT_USAGE, "arguments");
+    calls("config get no.such", CF_EXIT_USAGE, "no.such");
+}
+
+static void wrong_calls_without_a_fleet_say_why(void **state)
+{
+    (void)state;
     calls("describe", CF_EXIT_USAGE, "one picture");
     calls("describe x --format png", CF_EXIT_USAGE, "png");
     calls("describe .", CF_EXIT_USAGE, "--out is missing");
@@ -154,9 +162,6 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("ann pairs x --queries q", CF_EXIT_USAGE, "--queries");
     calls("ann info", CF_EXIT_USAGE, "one index");
     calls("ann verify a b", CF_EXIT_USAGE, "one index");
-    calls("config", CF_EXIT_USAGE, "check");
-    calls("config get", CF_EXIT_USAGE, "arguments");
-    calls("config get no.such", CF_EXIT_USAGE, "no.such");
 }
 
 static void help_is_everywhere(void **state)
@@ -461,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_calls_exit_with_two_and_say_why),
+        cmocka_unit_test(wrong_calls_without_a_fleet_say_why),
         cmocka_unit_test(help_is_everywhere),
         cmocka_unit_test(an_absent_fleet_is_three_and_soon),
         cmocka_unit_test(endpoints_must_be_some),

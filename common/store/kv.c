@@ -15,7 +15,7 @@ enum { FAMILIES_MAX = 16 };
 
 /* Measured: with a small limit an idle family does not pin old logs, and a secondary's catch-up stays short.
  */
-static const size_t wal_bytes_max = 8u << 20;
+static const size_t wal_bytes_max_default = 8u << 20;
 static const size_t write_buffer_bytes_default = 16u << 20;
 static const size_t cache_bytes = 8u << 20;
 static const size_t readahead_bytes = 1u << 20;
@@ -94,7 +94,8 @@ static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, enum 
     rocksdb_options_set_create_missing_column_families(options, mode == PRIMARY);
     size_t buffer = wanted->write_buffer_bytes ? wanted->write_buffer_bytes : write_buffer_bytes_default;
     rocksdb_options_set_write_buffer_size(options, buffer);
-    rocksdb_options_set_max_total_wal_size(options, wal_bytes_max);
+    rocksdb_options_set_max_total_wal_size(options, wanted->wal_bytes_max ? wanted->wal_bytes_max
+                                                                          : wal_bytes_max_default);
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
     rocksdb_options_set_manifest_preallocation_size(options, 64u << 10);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);

@@ -21,6 +21,7 @@ struct cf_kv_options {
         *families; /* names, the fixed list of this kind of database; a family is its position */
     size_t family_count;
     size_t write_buffer_bytes; /* a family; 0 is 16 MiB */
+    size_t wal_bytes_max;      /* of the write-ahead log, beyond which buffers are written out; 0 is 8 MiB */
 };
 
 enum cf_err cf_kv_open(const char *path, const struct cf_kv_options *options, struct cf_kv **kv,

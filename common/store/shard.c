@@ -8,7 +8,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vectors lie in shards
 
 enum family { ALBUMS, VECTORS, THUMBS, LOG, FAMILY_COUNT };
 static const char *const family_names[FAMILY_COUNT] = {"albums", "vectors", "thumbs", "log"};
-static const struct cf_kv_options kv_options = {family_names, FAMILY_COUNT, 0};
+static const struct cf_kv_options kv_options = {.families = family_names, .family_count = FAMILY_COUNT};
 
 struct cf_shard {
     char *path;

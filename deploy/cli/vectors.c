@@ -1,6 +1,6 @@
 #include "deploy/cli/vectors.h"
 
-enum { BATCH_ITEMS = 256, OPEN_MAX = 16384 };
+enum { BATCH_ITEMS = 256, OPEN_MAX = 4096 };
 
 struct call {
     struct cf_pusher pusher;

@@ -372,7 +372,7 @@ static void damaged_ones_are_passed_over(void **state)
 static void lose(const char *family, const char *id)
 {
     static const char *const families[] = {"albums", "vectors", "thumbs", "log"};
-    const struct cf_kv_options options = {families, 4, 0};
+    const struct cf_kv_options options = {.families = families, .family_count = 4};
     char path[CF_HOME_PATH_MAX];
     struct cf_kv *kv = NULL;
     struct cf_buf key;

@@ -17,7 +17,7 @@
 #include "common/base/album.h"
 #include "workers/query/idmap.h"
 
-enum { CF_TAIL_RUNS_MAX = 48, CF_TAIL_RUN_MAX = 65536 };
+enum { CF_TAIL_RUNS_MAX = 48, CF_TAIL_RUN_MAX = 16384 };
 
 /* The newest record of an album, as far as neighbours go. */
 struct cf_tail_album {

@@ -32,7 +32,8 @@ struct load_samples {
 void load_sample(struct load_samples *samples, uint64_t value);
 /* The value that a share of them does not exceed; 0 of none. Sorts. */
 uint64_t load_percentile(struct load_samples *samples, double share);
-void load_merge(struct load_samples *into, const struct load_samples *from);
+/* Moves them; `from` is empty then. */
+void load_merge(struct load_samples *into, struct load_samples *from);
 
 struct load_phase {
     uint64_t from_us, until_us; /* monotonic */

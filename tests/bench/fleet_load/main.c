@@ -57,10 +57,12 @@ uint64_t load_percentile(struct load_samples *samples, double share)
     return samples->values[at < samples->count ? at : samples->count - 1];
 }
 
-void load_merge(struct load_samples *into, const struct load_samples *from)
+void load_merge(struct load_samples *into, struct load_samples *from)
 {
     for (size_t i = 0; i < from->count; i++)
         load_sample(into, from->values[i]);
+    free(from->values);
+    *from = (struct load_samples){0};
 }
 
 /* ---- what all threads use ---- */
@@ -360,6 +362,11 @@ static bool run(struct load *load)
             report.failure = askers[i].failure;
     }
     bool good = tell(load, &report, &pusher, &prober);
+    for (size_t i = 0; i < PHASE_COUNT; i++) {
+        free(report.took[i].values);
+        free(prober.took[i].values);
+    }
+    free(report.late.values);
     load_pusher_fini(&pusher);
     return good;
 }

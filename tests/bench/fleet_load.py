@@ -2,13 +2,15 @@
 """A whole fleet under load, with and without full rebuilds: imports vectors, waits for the index, runs fleet_load.
 
     COVERFLEET_BIN=build/release/bin tests/bench/fleet_load.py [--vectors X.fvecs|X.npy] [--count 500000] [--covers FOLDER]
-        [--descriptors 1] [--config "indexer { threads = 1 }"] [-- what fleet_load takes: --seconds 30 --rebuild-every 5s …]
+        [--descriptors 1] [--queries 1] [--config "indexer { threads = 1 }"]
+        [-- what fleet_load takes: --seconds 30 --rebuild-every 5s …]
 
 Vectors are those of the file (gist), again and again with 2 % of noise until there are --count of them; without a file,
 random ones. Covers are the pictures of a folder; without one, 300 drawn samples. The program fleet_load (target of that
 name, tests/bench/fleet_load/main.c) lies beside the bin folder. The import is measured too. Nothing here passes or fails, but
 the exit code is 1 when a query failed or a cover was not found."""
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -52,12 +54,23 @@ def wait_indexed(fleet, count, seconds):
     return f.wait_for(indexed, seconds, f"{count} albums to be indexed")
 
 
+def cpu_of(fleet):
+    """Seconds of processor time so far, by process; a decoder counts for itself."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    seconds = {}
+    for name, process in fleet.processes.items():
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        seconds[name] = (int(fields[11]) + int(fields[12])) / ticks
+    return seconds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors")
     parser.add_argument("--count", type=int, default=500000)
     parser.add_argument("--covers")
     parser.add_argument("--descriptors", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=1, help="query workers")
     parser.add_argument("--config", default="")
     parser.add_argument("--wait", type=int, default=900, help="seconds that the index may take")
     parser.add_argument("rest", nargs="*", help="after --: options of fleet_load")
@@ -69,7 +82,8 @@ def main():
         if not covers:
             f.samples(folder / "samples")
             covers = folder / "samples"
-        with f.Fleet(folder / "home", config=options.config, descriptors=options.descriptors) as fleet:
+        with f.Fleet(folder / "home", config=options.config, descriptors=options.descriptors,
+                     queries=options.queries) as fleet:
             began = time.monotonic()
             fleet.ok("vectors", "import", folder / "vectors.npy", "--ids", folder / "ids.tsv", timeout=3600)
             imported = time.monotonic() - began
@@ -77,10 +91,14 @@ def main():
             fleet.ok("index", "rebuild", "--space", "gist")
             index = wait_indexed(fleet, options.count, options.wait)
             print(f"indexed {time.monotonic() - began - imported:.1f} s later: {index}", flush=True)
+            began, before = time.monotonic(), cpu_of(fleet)
             done = subprocess.run([f.BIN.parent / "bench/fleet_load", "--ids", folder / "ids.tsv", "--vectors",
                                    folder / "vectors.npy", "--covers", covers, *options.rest], env=fleet.env)
-            counts = fleet.counts()
-            print(f"albums at the end: {counts}")
+            elapsed, after = time.monotonic() - began, cpu_of(fleet)
+            shares = ", ".join(f"{name} {(after[name] - before[name]) / elapsed:.0%}" for name in after)
+            print(f"of one processor: {shares}, without the decoders; load of the machine "
+                  f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+            print(f"albums at the end: {fleet.counts()}")
     return done.returncode
 
 

@@ -1,11 +1,15 @@
 /* Approximate nearest neighbours: an immutable index file, built once, mapped by any number of processes.
  *
  * Trees over vectors: partitions with contiguous leaves, compact codes scanned with SIMD, survivors ranked on
- * fuller precision and at last on the vectors themselves, so that the distances of an answer are exact. A
+ * fuller precision, at last on the vectors in eight bits a dimension; a search that must be certain asks its
+ * caller for the vectors themselves. A
  * query asks for a recall, and the index's own calibration (measured at build time on vectors of its own)
  * says how much work that takes. Everything is deterministic by seed, whatever the number of threads and the
- * SIMD level. An item is an id (1 to 255 bytes), an opaque tag of fixed size for the caller, and dim finite
- * floats. Euclidean distances. A stranger can use this without the fleet.
+ * SIMD level. An item is an id (1 to 255 bytes, or none), an opaque tag of fixed size for the caller, and
+ * dim finite floats. A stranger can use this without the fleet.
+ *
+ * A build streams its source twice and holds a sample of it; what grows with the source lies in files (the index
+ * and an unlinked one beside it), so that memory is bounded.
  *
  * File: the memory image behind a checked header (magic, version, endianness, table of sections, checksums);
  * header and table are verified at open, the body by cf_ann_verify. Written to a temporary name, synced,
@@ -20,14 +24,20 @@ struct cf_ann;
 
 enum { CF_ANN_ID_BYTES_MAX = 255, CF_ANN_TAG_BYTES_MAX = 64, CF_ANN_DIM_MAX = 4096, CF_ANN_NONE = -1 };
 
+/* Cosine: vectors and queries are scaled to unit length first (one without direction stays zero), and
+ * distances are Euclidean between those: sqrt(2 - 2 cos). */
+enum cf_ann_metric { CF_ANN_L2, CF_ANN_COSINE };
+
 struct cf_ann_params {
     uint32_t dim;       /* 1 to CF_ANN_DIM_MAX */
     uint32_t tag_bytes; /* 0 to CF_ANN_TAG_BYTES_MAX */
+    enum cf_ann_metric metric;
     uint64_t seed;
     unsigned threads;           /* at least 1 */
     struct cf_bytes attachment; /* anything of the caller's, stored in the file as it is */
 };
 
+/* Either every item has an id, or none has (length 0): its number in the source then is its only name. */
 struct cf_ann_item {
     struct cf_bytes id, tag;
     const float *vector;
@@ -44,7 +54,10 @@ struct cf_ann_source {
 
 struct cf_ann_info {
     uint32_t dim, tag_bytes;
+    enum cf_ann_metric metric;
+    bool has_ids;
     uint64_t count, leaf_count, file_bytes, seed;
+    uint64_t build_ms; /* what the build took */
 };
 
 /* Builds and publishes `path`. CF_E_BAD_VECTOR for a value that is not finite, CF_E_INVALID for a repeated id
@@ -64,17 +77,19 @@ enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail) CF
 struct cf_ann_info cf_ann_info(const struct cf_ann *ann);
 struct cf_bytes cf_ann_attachment(const struct cf_ann *ann);
 
-/* Items by position 0 … count-1 (the order of the file, not of the source). Borrowed while the index is open.
- */
-struct cf_bytes cf_ann_id(const struct cf_ann *ann, uint64_t item);
+/* Items by number, 0 … count-1, in the order of the source. Borrowed while the index is open. */
+struct cf_bytes cf_ann_id(const struct cf_ann *ann, uint64_t item); /* empty without ids */
 struct cf_bytes cf_ann_tag(const struct cf_ann *ann, uint64_t item);
-void cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out); /* copies dim floats; item < count */
-/* The position of an id, or CF_ANN_NONE. */
+/* The vector as the file keeps it, in eight bits a dimension: dim floats into `out`. Returns how far it may be
+ * from the one that was given (of a cosine index: from that one at unit length). */
+float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out);
+/* The number of an id, or CF_ANN_NONE. */
 int64_t cf_ann_find(const struct cf_ann *ann, struct cf_bytes id);
 
 struct cf_ann_hit {
     uint64_t item;
-    float distance; /* Euclidean, not squared; FLT_MAX when it is larger than that */
+    float distance; /* not squared; FLT_MAX when it is larger than that. To the vector as the file keeps it,
+                       except where `full` gave the vector itself */
 };
 
 /* Scratch of one thread, for any index. */
@@ -82,23 +97,55 @@ struct cf_ann_searcher;
 struct cf_ann_searcher *cf_ann_searcher_new(void);           /* NULL when memory is short */
 void cf_ann_searcher_free(struct cf_ann_searcher *searcher); /* takes NULL */
 
+/* The vector of an item as it was given to the build: dim floats into `out`. */
+typedef enum cf_err cf_ann_full(void *arg, uint64_t item, float *out, struct cf_detail *detail);
+
 struct cf_ann_query {
     const float *vector; /* dim finite floats */
     uint32_t k;          /* at least 1 */
-    double recall;       /* wanted, 0 to 1; 1 is exact */
+    float radius;        /* above 0: only what is within this distance */
+    double recall;       /* wanted, 0 to 1 */
+    /* Everything is measured, under a bound that proves what cannot be among the nearest; what remains is
+     * ranked by `full`. Without `full` (NULL), by the vectors as the file keeps them. */
     bool exact;
+    cf_ann_full *full;
+    void *full_arg;
     /* Items for which this returns false are passed over (may be NULL). Asked rarely: for candidates only. */
     bool (*keep)(void *arg, uint64_t item);
     void *keep_arg;
 };
 
-/* The nearest items, by distance then by id, into hits[k]; `*count` of them. `*exact` tells whether every
- * vector was measured, so that the answer is certain: because it was asked for, or because nothing less
- * reaches the recall. CF_E_BAD_VECTOR, CF_E_BAD_K, CF_E_INVALID (recall), CF_E_NO_MEMORY. Threads: any
- * number, a searcher each. */
+/* The nearest items, by distance then by number, into hits[k]; `*count` of them. `*exact` tells whether the
+ * answer is certain: every vector was measured, and ranked by `full`. CF_E_BAD_VECTOR, CF_E_BAD_K, CF_E_INVALID
+ * (recall, radius), CF_E_NO_MEMORY, or what `full` failed with. Threads: any number, a searcher each. */
 enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *searcher,
                           const struct cf_ann_query *query, struct cf_ann_hit *hits, size_t *count,
                           bool *exact, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* The same for `count` vectors, one after the other in memory, shared among threads: the hits of query i begin
+ * at hits[i * common->k], counts[i] of them. `common` says the rest (its vector is not looked at); its
+ * callbacks must allow several threads. `*exact`: all of them are. */
+enum cf_err cf_ann_search_batch(const struct cf_ann *ann, const struct cf_ann_query *common,
+                                const float *vectors, size_t count, unsigned threads, struct cf_ann_hit *hits,
+                                size_t *counts, bool *exact, struct cf_detail *detail) CF_MUST_CHECK;
+
+/* ---- rows: vectors in eight bits outside of any index, for what is too new to be in one ---- */
+
+/* Of a row for `dim` values; a multiple of 64, and rows are aligned to 64. */
+size_t cf_ann_row_bytes(uint32_t dim);
+/* CF_E_BAD_VECTOR for what is not finite or beyond 2^40. Cosine: normalize first (cf_ann_normalize). */
+enum cf_err cf_ann_row_encode(const float *vector, uint32_t dim, void *row,
+                              struct cf_detail *detail) CF_MUST_CHECK;
+/* Returns how far it may be from what was encoded. */
+float cf_ann_row_decode(const void *row, uint32_t dim, float *out);
+/* Distances (not squared) from `query` (dim floats) to `count` rows, and, where `slack` is not NULL, how far each
+ * may be from the distance to the vector that was encoded. The same at every SIMD level. CF_E_NO_MEMORY. */
+enum cf_err cf_ann_rows_measure(struct cf_ann_searcher *searcher, const float *query, uint32_t dim,
+                                const void *rows, size_t count, float *distances, float *slack,
+                                struct cf_detail *detail) CF_MUST_CHECK;
+
+/* To unit length; a vector without direction becomes zero. In place. */
+void cf_ann_normalize(float *vector, uint32_t dim);
 
 /* Squared Euclidean distances from `query` to `count` rows of `dim` floats, by the SIMD level in force;
  * relative error at most (dim + 2) * 2^-23. For scans of a tail; the same bits at every level. */

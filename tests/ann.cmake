@@ -3,6 +3,7 @@ cf_test(ann_exact LABEL property SOURCES property/ann_exact.c unit/ann_fixture.c
 cf_test(ann_recall LABEL property SECONDS 240 SOURCES property/ann_recall.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_test(ann_covers LABEL property SECONDS 240 SOURCES property/ann_covers.c unit/ann_fixture.c
   LINK cf_ann cf_descriptor cf_image cf_base m)
+cf_test(ann_rows LABEL unit SOURCES unit/ann_rows.c LINK cf_ann cf_base m)
 cf_test(ann_file LABEL unit SECONDS 240 SOURCES unit/ann_file.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_test(ann_disk_full LABEL unit SOURCES unit/ann_disk_full.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_fuzz(ann SOURCES fuzz/fuzz_ann.c LINK cf_ann cf_base)

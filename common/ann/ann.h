@@ -139,7 +139,8 @@ enum cf_err cf_ann_row_encode(const float *vector, uint32_t dim, void *row,
 /* Returns how far it may be from what was encoded. */
 float cf_ann_row_decode(const void *row, uint32_t dim, float *out);
 /* Distances (not squared) from `query` (dim floats) to `count` rows, and, where `slack` is not NULL, how far each
- * may be from the distance to the vector that was encoded. The same at every SIMD level. CF_E_NO_MEMORY. */
+ * may be from the distance to the vector that was encoded. The same at every SIMD level. CF_E_NO_MEMORY,
+ * CF_E_BAD_VECTOR for a query that is not finite. */
 enum cf_err cf_ann_rows_measure(struct cf_ann_searcher *searcher, const float *query, uint32_t dim,
                                 const void *rows, size_t count, float *distances, float *slack,
                                 struct cf_detail *detail) CF_MUST_CHECK;

@@ -4,6 +4,7 @@
 
 #include "common/ann/calibrate.h"
 #include "common/ann/scan.h"
+#include "common/ann/searcher.h"
 
 /* Above this (in the scale of the rows) squares might not fit a float; the whole index is then scanned in
  * doubles. */
@@ -30,6 +31,17 @@ void cf_ann_searcher_free(struct cf_ann_searcher *searcher)
     if (searcher)
         cf_ann_scratch_fini(&searcher->scratch);
     free(searcher);
+}
+
+int16_t *cf_ann_searcher_wide(struct cf_ann_searcher *searcher, size_t count)
+{
+    struct cf_ann_scratch *s = &searcher->scratch;
+    void *wide = s->wide;
+
+    if (!cf_ann_reserve(&wide, &s->wide_room, count, sizeof *s->wide))
+        return NULL;
+    s->wide = wide;
+    return s->wide;
 }
 
 static enum cf_err prepare(const struct cf_ann *ann, struct cf_ann_scratch *s, size_t k)

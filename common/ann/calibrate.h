@@ -14,14 +14,31 @@
 #include "common/ann/image.h"
 #include "common/ann/parallel.h"
 
-/* Below this many items every leaf is always looked at, and nothing is held back. */
-enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 192 };
+/* Below this many items there are no leaves, every row is looked at, and nothing is held back. */
+enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 1000 };
 
-/* How many points to hold back out of `count`. */
-uint32_t cf_ann_held_count(uint64_t count);
+/* How many leaves, nearest centroid first, and how much effort for a recall at a k. Measured on the index's
+ * own vectors. No leaves: only an exact scan does it. */
+enum { CF_ANN_GRID_K = 4, CF_ANN_GRID_RECALL = 14, CF_ANN_CLASS_COUNT = 2, CF_ANN_EFFORT_COUNT = 3 };
+struct cf_ann_plan {
+    uint32_t leaves, effort;
+};
+struct cf_ann_calibration {
+    /* A query whose nearest centroid is within reach[c] (a squared distance) belongs to class c, the first
+     * that fits; beyond all, the scan is exact. */
+    float reach[CF_ANN_CLASS_COUNT];
+    struct cf_ann_plan plans[CF_ANN_CLASS_COUNT][CF_ANN_GRID_K][CF_ANN_GRID_RECALL];
+};
 
-/* `ann` complete but for this table; `held` the rows held back. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
-enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const uint32_t *held, uint32_t held_count,
+/* Items that had no part in training: their vectors in the scale of the rows, and their numbers. */
+struct cf_ann_held {
+    const float *vectors; /* [count][dim] */
+    const uint32_t *items;
+    uint32_t count;
+};
+
+/* `ann` complete but for this table. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
+enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held *held,
                              const struct cf_ann_crew *crew, struct cf_ann_calibration *out) CF_MUST_CHECK;
 
 /* For `k` results at `recall`, of a query whose target has this reach (below 0: the most favourable). Checked

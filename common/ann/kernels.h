@@ -15,8 +15,9 @@ enum { CF_ANN_LANE_COUNT = 16, CF_ANN_CODE_DIMS = 64, CF_ANN_CODE_BYTES = 512 };
  * holds dimension 8 r + i in its low nibble and 8 r + 4 + i in its high one. */
 struct cf_ann_block {
     uint8_t codes[CF_ANN_CODE_BYTES];
-    float norm[CF_ANN_LANE_COUNT]; /* infinite where there is no entry */
-    float scale[CF_ANN_LANE_COUNT];
+    /* In IEEE half precision, in units that the header names (image.h). */
+    uint16_t norm[CF_ANN_LANE_COUNT]; /* infinite where there is no entry */
+    uint16_t scale[CF_ANN_LANE_COUNT];
 };
 
 /* What a block is measured against. */

@@ -20,12 +20,25 @@ struct cf_ann_block {
     uint16_t scale[CF_ANN_LANE_COUNT];
 };
 
-/* What a block is measured against. */
+/* What blocks are measured against. */
 struct cf_ann_probe {
     int8_t values[CF_ANN_CODE_DIMS];
     int32_t sum; /* of values */
-    float step;  /* what one unit of values is worth */
-    float limit; /* keys below this are wanted */
+    float worth; /* of one unit of values times one of an entry's scale, in units of its norm */
+};
+
+/* A block to look at, and what is the same for all of its entries, in units of their norms. */
+struct cf_ann_visit {
+    uint32_t block;
+    float base;
+};
+
+/* What has been found: keys, and entries by number. Room for CF_ANN_LANE_COUNT more than `room`. */
+struct cf_ann_pool {
+    float *keys;
+    uint32_t *entries;
+    size_t count, room;
+    float limit; /* only keys below this are wanted */
 };
 
 struct cf_ann_kernels {
@@ -33,6 +46,12 @@ struct cf_ann_kernels {
     void (*dots_i16)(const int16_t *a, const int16_t *rows, size_t count, size_t width, int32_t *out);
     /* The same for rows of signed bytes; width a multiple of 64. */
     int32_t (*dot_i16_i8)(const int16_t *a, const int8_t *row, size_t width);
+    /* Four of these at once, wherever they are. */
+    void (*dots_rows)(const int16_t *a, const int8_t *const rows[4], size_t width, int32_t out[4]);
+    /* out[i] = sum over j of even[j] * low nibble of rows[i][j] + odd[j] * the high one; bytes a multiple of
+     * 32, at most 256. */
+    void (*dots_nibbles)(const int8_t *even, const int8_t *odd, const uint8_t *const rows[4], size_t bytes,
+                         int32_t out[4]);
     /* Blocks of bytes 0 to 127, four dimensions of sixteen things at a time (width / 4 times 64 bytes a
      * block) against values -127 to 127: out[i] for 16 * block_count things. */
     void (*dots_blocks)(const int8_t *a, const uint8_t *blocks, size_t block_count, size_t width,
@@ -40,17 +59,27 @@ struct cf_ann_kernels {
     /* For four vectors at once: the index of the least norms[i] - factor[v] * dot (the first of equals). */
     void (*nearest_blocks)(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
                            const float *norms, size_t block_count, size_t width, uint32_t nearest[4]);
-    /* keys[e] = (base + norm) - scale * (step * dot); the mask of those below the limit. */
-    uint32_t (*scan_block)(const struct cf_ann_block *block, const struct cf_ann_probe *probe, float base,
-                           float *keys);
+    /* Entry e of a block has key (base + norm) - scale * (worth * dot), dot of values and levels. Those below
+     * the limit are appended in order, entry e of block b as 16 b + e, block after block, until all are done
+     * or the pool holds `room` of them. Returns how many visits are done. */
+    size_t (*scan_blocks)(const struct cf_ann_block *blocks, const struct cf_ann_visit *visits, size_t count,
+                          const struct cf_ann_probe *probe, struct cf_ann_pool *pool);
     size_t (*count_below)(const float *values, size_t count, float limit);
+    /* Keeps, in order, what has a key below the limit; returns how many. May write 16 beyond what it keeps,
+     * never beyond `count` rounded up to 16. */
+    size_t (*keep_below)(float *keys, uint32_t *entries, size_t count, float limit);
     /* out[i] += a * x[i] */
     void (*add_scaled)(float *out, const float *x, float a, size_t count);
 };
 
+/* A half as a float, exactly. */
+float cf_ann_float_of_half(uint16_t half);
+
 extern const struct cf_ann_kernels cf_ann_kernels_scalar;
 #if defined(__x86_64__)
 extern const struct cf_ann_kernels cf_ann_kernels_avx2, cf_ann_kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct cf_ann_kernels cf_ann_kernels_neon;
 #endif
 
 /* Those of the level in force. */

@@ -117,6 +117,15 @@ static inline uint32_t cf_ann_row_dims_of(uint32_t dim)
 {
     return (dim + 63) / 64 * 64;
 }
+/* Dimensions of the projection for vectors of `dim`: all, or as many as pictures need; and of them, those of leaves. */
+static inline uint32_t cf_ann_proj_of(uint32_t dim)
+{
+    return dim >= 256 ? 256 : cf_ann_row_dims_of(dim);
+}
+static inline uint32_t cf_ann_leaf_dims_of(uint32_t proj)
+{
+    return proj < 128 ? proj : 128;
+}
 
 /* Fills offsets, lengths and file_bytes from the counts. */
 void cf_ann_layout(struct cf_ann_header *header);

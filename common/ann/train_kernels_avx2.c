@@ -1,0 +1,111 @@
+/* AVX2: products of bytes in pairs, which cannot saturate: 2 * 127 * 127 fits 16 bits. */
+#include "common/ann/train_kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "common/ann/kernels.h"
+#include "common/ann/train_loops.h"
+
+#define CF_TARGET __attribute__((target("avx2")))
+
+/* A block is two registers wide. */
+enum { VECTORS = 4, HALVES = 2 };
+
+CF_TARGET CF_INLINE __m256i four_values(const int8_t *a)
+{
+    int32_t word;
+
+    memcpy(&word, a, sizeof word);
+    return _mm256_set1_epi32(word);
+}
+
+CF_TARGET CF_INLINE void tile(struct cf_ann_vectors8 vectors, const uint8_t *block, size_t width, int32_t *sums,
+                              size_t stride, unsigned v_count)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sum[VECTORS][HALVES];
+
+    for (unsigned v = 0; v < v_count; v++)
+        for (unsigned h = 0; h < HALVES; h++)
+            sum[v][h] = _mm256_loadu_si256((const __m256i *)(const void *)(sums + v * stride + 8 * h));
+    for (size_t j = 0; j < width; j += 4) {
+        __m256i things[HALVES];
+        for (unsigned h = 0; h < HALVES; h++)
+            things[h] = _mm256_loadu_si256((const __m256i *)(const void *)(block + 16 * j + 32 * h));
+        for (unsigned v = 0; v < v_count; v++) {
+            __m256i values = four_values(vectors.first + v * vectors.pitch + j);
+            for (unsigned h = 0; h < HALVES; h++)
+                sum[v][h] = _mm256_add_epi32(
+                    sum[v][h], _mm256_madd_epi16(_mm256_maddubs_epi16(things[h], values), ones));
+        }
+    }
+    for (unsigned v = 0; v < v_count; v++)
+        for (unsigned h = 0; h < HALVES; h++)
+            _mm256_storeu_si256((__m256i *)(void *)(sums + v * stride + 8 * h), sum[v][h]);
+}
+
+CF_TARGET static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
+                           int32_t *sums, size_t stride)
+{
+    for (size_t b = 0; b < block_count; b++) {
+        const uint8_t *block = blocks + b * width * CF_ANN_LANE_COUNT;
+        int32_t *out = sums + b * CF_ANN_LANE_COUNT;
+        struct cf_ann_vectors8 part = vectors;
+        for (; part.count >= VECTORS; part.count -= VECTORS) {
+            tile(part, block, width, out, stride, VECTORS);
+            part.first += VECTORS * part.pitch;
+            out += VECTORS * stride;
+        }
+        for (; part.count; part.count--) {
+            tile(part, block, width, out, stride, 1);
+            part.first += part.pitch;
+            out += stride;
+        }
+    }
+}
+
+CF_TARGET static void keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
+{
+    cf_ann_loop_keys(norms, sums, factor, count, keys);
+}
+
+CF_TARGET static void shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
+{
+    cf_ann_loop_shadow(keys, sums, factor, offset, count);
+}
+
+CF_TARGET static uint32_t least(const float *keys, size_t count)
+{
+    return cf_ann_loop_least(keys, count);
+}
+
+CF_TARGET static float dot(const float *a, const float *b, size_t count)
+{
+    return cf_ann_loop_dot(a, b, count);
+}
+
+CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t count)
+{
+    cf_ann_loop_add_scaled(out, x, a, count);
+}
+
+CF_TARGET static void multiply(const float *a, size_t rows, size_t width, const float *b, size_t columns, float *out)
+{
+    cf_ann_loop_multiply(a, rows, width, b, columns, out);
+}
+
+CF_TARGET static float largest(const float *x, size_t count)
+{
+    return cf_ann_loop_largest(x, count);
+}
+
+CF_TARGET static void round_bytes(const float *x, float factor, size_t count, int8_t *out)
+{
+    cf_ann_loop_round(x, factor, count, out);
+}
+
+const struct cf_ann_train_kernels cf_ann_train_kernels_avx2 = {dots,       keys_of,  shadow,  least,      dot,
+    add_scaled, multiply, largest, round_bytes};
+#endif

@@ -27,43 +27,13 @@ void cf_ann_encode_row(const float *d, const float *steps, uint32_t dim, uint32_
     memcpy(row, &head, sizeof head);
 }
 
-/* Levels of what is given in units of half a step: odd numbers -15 to 15. */
-static void levels_of(const float *u, float inverse, uint32_t count, float *levels)
-{
-    for (uint32_t j = 0; j < count; j++) {
-        float n = u[j] * inverse * .5f + 7.5f, low = n > 0 ? n : 0, both = low < 15 ? low : 15;
-        levels[j] = 2 * ((both + 0x1.8p23f) - 0x1.8p23f) - 15;
-    }
-}
-
-struct fit {
-    float with, square; /* of the levels with the values, and with themselves, in the measure of weights */
-};
-
-static struct fit fit_of(const float *u, const float *levels, const float *weights, uint32_t count)
-{
-    float with[16] = {0}, square[16] = {0};
-
-    for (uint32_t j = 0; j < count; j += 16)
-        for (unsigned e = 0; e < 16; e++) {
-            float weighted = levels[j + e] * weights[j + e];
-            with[e] += u[j + e] * weighted;
-            square[e] += levels[j + e] * weighted;
-        }
-    for (unsigned half = 8; half; half /= 2)
-        for (unsigned e = 0; e < half; e++) {
-            with[e] += with[e + half];
-            square[e] += square[e + half];
-        }
-    return (struct fit){with[0], square[0]};
-}
-
 /* The levels whose direction is nearest to u's, out of tries from `first` to 20 twentieths of the range. Returns
  * with u·h; 0 when u is zero. */
 static float best_levels(const float *u, const float *weights, uint32_t count, unsigned first, unsigned by,
                          float *levels)
 {
-    float largest = cf_ann_train_kernels()->largest(u, count), best = -1, best_with = 0, tried[CF_ANN_PROJ_MAX];
+    const struct cf_ann_train_kernels *kernels = cf_ann_train_kernels();
+    float largest = kernels->largest(u, count), best = -1, best_with = 0, tried[CF_ANN_PROJ_MAX];
 
     if (!(largest > 0) || !isfinite(1 / largest)) {
         for (uint32_t j = 0; j < count; j++)
@@ -71,8 +41,7 @@ static float best_levels(const float *u, const float *weights, uint32_t count, u
         return 0;
     }
     for (unsigned part = first; part <= 20; part += by) {
-        levels_of(u, 20 * 15 / (largest * (float)part), count, tried);
-        struct fit fit = fit_of(u, tried, weights, count);
+        struct cf_ann_fit fit = kernels->levels(u, weights, 20 * 15 / (largest * (float)part), count, tried);
         float worth = fit.with * (fit.with / fit.square);
         if (fit.with > 0 && worth > best) {
             best = worth;
@@ -92,7 +61,8 @@ void cf_ann_encode_short(const float *y, const float *short_steps, uint32_t proj
         u[j] = y[j] / short_steps[j];
         weights[j] = short_steps[j] * short_steps[j];
     }
-    float with = best_levels(u, weights, proj, 10, 2, levels), square = fit_of(u, u, weights, proj).square;
+    /* The weights undo the steps, so that the square of u is that of y. */
+    float with = best_levels(u, weights, proj, 10, 2, levels), square = cf_ann_train_kernels()->dot(y, y, proj);
     head.scale = with > 0 ? square / with : 0;
     memcpy(out, &head, sizeof head);
     for (uint32_t j = 0; j < proj; j += 2)

@@ -103,16 +103,17 @@ static void products(const struct clustering *c, const struct group *group, uint
     c->kernels->dots(vectors, c->leaves->blocks + (size_t)begin * dim, count / 16, dim, sums[0], STRIP);
 }
 
-/* The better of what was found so far and what a strip of keys has. */
-static void improve(const struct clustering *c, const float *keys, uint32_t begin, uint32_t count, float *best,
-                    uint32_t *at)
+/* The better of what was found so far and the least of a strip of keys; of equals, what came first. */
+static void improve(const float *keys, float least, uint32_t begin, float *best, uint32_t *at)
 {
-    uint32_t found = c->kernels->least(keys, count);
+    uint32_t found = 0;
 
-    if (keys[found] < *best) {
-        *best = keys[found];
-        *at = begin + found;
-    }
+    if (!(least < *best))
+        return;
+    while (keys[found] > least)
+        found++;
+    *best = least;
+    *at = begin + found;
 }
 
 static void nearest(const struct clustering *c, const struct group *group, uint32_t at[GROUP])
@@ -128,8 +129,9 @@ static void nearest(const struct clustering *c, const struct group *group, uint3
         uint32_t count = c->leaves->padded - begin < STRIP ? c->leaves->padded - begin : STRIP;
         products(c, group, begin, count, sums);
         for (uint32_t v = 0; v < group->count; v++) {
-            c->kernels->keys(c->leaves->norms + begin, sums[v], 2 * group->units[v] * c->leaves->step, count, keys);
-            improve(c, keys, begin, count, &best[v], &at[v]);
+            float least = c->kernels->keys(c->leaves->norms + begin, sums[v], 2 * group->units[v] * c->leaves->step,
+                                           count, keys);
+            improve(keys, least, begin, &best[v], &at[v]);
         }
     }
 }
@@ -331,10 +333,11 @@ static void second(const struct clustering *c, const struct group *group, const 
         products(c, &shadows, begin, count, shadow_sums);
         for (uint32_t v = 0; v < group->count; v++) {
             c->kernels->keys(c->leaves->norms + begin, sums[v], 2 * group->units[v] * c->leaves->step, count, keys);
-            c->kernels->shadow(keys, shadow_sums[v], shadows.units[v] * c->leaves->step, with[v], count);
             if (first[v] - begin < count)
                 keys[first[v] - begin] = INFINITY;
-            improve(c, keys, begin, count, &best[v], &at[v]);
+            float least =
+                c->kernels->shadow(keys, shadow_sums[v], shadows.units[v] * c->leaves->step, with[v], count);
+            improve(keys, least, begin, &best[v], &at[v]);
         }
     }
 }

@@ -1,6 +1,8 @@
 /* The scalar level: the specification of the others; and the choice among them. */
 #include "common/ann/train_kernels.h"
 
+#include <math.h>
+
 #include "common/ann/kernels.h"
 #include "common/ann/train_loops.h"
 #include "common/base/cpu.h"
@@ -22,19 +24,33 @@ static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t b
                           sums + v * stride + b * CF_ANN_LANE_COUNT);
 }
 
-static void keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
+static float keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
 {
-    cf_ann_loop_keys(norms, sums, factor, count, keys);
+    float least = INFINITY;
+
+    for (size_t i = 0; i < count; i++) {
+        float part = factor * (float)sums[i];
+        keys[i] = norms[i] - part;
+        least = keys[i] < least ? keys[i] : least;
+    }
+    return least;
 }
 
-static void shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
+static float shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
 {
-    cf_ann_loop_shadow(keys, sums, factor, offset, count);
+    float least = INFINITY;
+
+    for (size_t i = 0; i < count; i++) {
+        float part = factor * (offset - (float)sums[i]), square = part * part;
+        keys[i] = keys[i] + square;
+        least = keys[i] < least ? keys[i] : least;
+    }
+    return least;
 }
 
-static uint32_t least(const float *keys, size_t count)
+static struct cf_ann_fit levels_of(const float *x, const float *weights, float factor, size_t count, float *levels)
 {
-    return cf_ann_loop_least(keys, count);
+    return cf_ann_loop_levels(x, weights, factor, count, levels);
 }
 
 static float dot(const float *a, const float *b, size_t count)
@@ -62,7 +78,7 @@ static void round_bytes(const float *x, float factor, size_t count, int8_t *out)
     cf_ann_loop_round(x, factor, count, out);
 }
 
-const struct cf_ann_train_kernels cf_ann_train_kernels_scalar = {dots,       keys_of,  shadow,  least,      dot,
+const struct cf_ann_train_kernels cf_ann_train_kernels_scalar = {dots,       keys_of,  shadow,  levels_of,  dot,
     add_scaled, multiply, largest, round_bytes};
 
 const struct cf_ann_train_kernels *cf_ann_train_kernels(void)

@@ -12,17 +12,22 @@ struct cf_ann_vectors8 {
     size_t count;
 };
 
+struct cf_ann_fit {
+    float with, square;
+};
+
 struct cf_ann_train_kernels {
     /* sums[v * stride + i] += the product of vector v with the bytes of thing i, for all things of `block_count`
      * blocks; width a multiple of 4. Bytes as they are: take 64 times the sum of the vector off afterwards. */
     void (*dots)(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
                  int32_t *sums, size_t stride);
-    /* keys[i] = norms[i] - factor * sums[i]; count a multiple of 16. */
-    void (*keys)(const float *norms, const int32_t *sums, float factor, size_t count, float *keys);
-    /* keys[i] += (factor * (offset - sums[i]))² */
-    void (*shadow)(float *keys, const int32_t *sums, float factor, float offset, size_t count);
-    /* The index of the least key, the first of equals; 0 when all are infinite. Count a multiple of 16. */
-    uint32_t (*least)(const float *keys, size_t count);
+    /* keys[i] = norms[i] - factor * sums[i]; returns the least. Count a multiple of 16. */
+    float (*keys)(const float *norms, const int32_t *sums, float factor, size_t count, float *keys);
+    /* keys[i] += (factor * (offset - sums[i]))²; returns the least. */
+    float (*shadow)(float *keys, const int32_t *sums, float factor, float offset, size_t count);
+    /* Levels of values: odd numbers -15 to 15 nearest to x[j] * factor; and the products of x with them and of them
+     * with themselves, each dimension times its weight. Count a multiple of 16. */
+    struct cf_ann_fit (*levels)(const float *x, const float *weights, float factor, size_t count, float *levels);
     /* In floats, with sixteen running sums: counts are multiples of 16. */
     float (*dot)(const float *a, const float *b, size_t count);
     void (*add_scaled)(float *out, const float *x, float a, size_t count);

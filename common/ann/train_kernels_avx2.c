@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "common/ann/kernels.h"
@@ -66,19 +67,44 @@ CF_TARGET static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks
     }
 }
 
-CF_TARGET static void keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
+CF_TARGET static float least_of(__m256 values)
 {
-    cf_ann_loop_keys(norms, sums, factor, count, keys);
+    __m128 four = _mm_min_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+    __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-CF_TARGET static void shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
+CF_TARGET static float keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
 {
-    cf_ann_loop_shadow(keys, sums, factor, offset, count);
+    __m256 least = _mm256_set1_ps(INFINITY), times = _mm256_set1_ps(factor);
+
+    for (size_t i = 0; i < count; i += 8) {
+        __m256 part = _mm256_mul_ps(times, _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(const void *)(sums + i))));
+        __m256 key = _mm256_sub_ps(_mm256_loadu_ps(norms + i), part);
+        _mm256_storeu_ps(keys + i, key);
+        least = _mm256_min_ps(key, least);
+    }
+    return least_of(least);
 }
 
-CF_TARGET static uint32_t least(const float *keys, size_t count)
+CF_TARGET static float shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
 {
-    return cf_ann_loop_least(keys, count);
+    __m256 least = _mm256_set1_ps(INFINITY), times = _mm256_set1_ps(factor), from = _mm256_set1_ps(offset);
+
+    for (size_t i = 0; i < count; i += 8) {
+        __m256 sum = _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(const void *)(sums + i)));
+        __m256 part = _mm256_mul_ps(times, _mm256_sub_ps(from, sum));
+        __m256 key = _mm256_add_ps(_mm256_loadu_ps(keys + i), _mm256_mul_ps(part, part));
+        _mm256_storeu_ps(keys + i, key);
+        least = _mm256_min_ps(key, least);
+    }
+    return least_of(least);
+}
+
+CF_TARGET static struct cf_ann_fit levels_of(const float *x, const float *weights, float factor, size_t count, float *levels)
+{
+    return cf_ann_loop_levels(x, weights, factor, count, levels);
 }
 
 CF_TARGET static float dot(const float *a, const float *b, size_t count)
@@ -106,6 +132,6 @@ CF_TARGET static void round_bytes(const float *x, float factor, size_t count, in
     cf_ann_loop_round(x, factor, count, out);
 }
 
-const struct cf_ann_train_kernels cf_ann_train_kernels_avx2 = {dots,       keys_of,  shadow,  least,      dot,
+const struct cf_ann_train_kernels cf_ann_train_kernels_avx2 = {dots,       keys_of,  shadow,  levels_of,  dot,
     add_scaled, multiply, largest, round_bytes};
 #endif

@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #include "common/ann/kernels.h"
@@ -71,19 +72,36 @@ CF_TARGET static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks
         column(vectors, blocks + b * bytes, width, sums + b * CF_ANN_LANE_COUNT, stride, 1);
 }
 
-CF_TARGET static void keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
+CF_TARGET static float keys_of(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
 {
-    cf_ann_loop_keys(norms, sums, factor, count, keys);
+    __m512 least = _mm512_set1_ps(INFINITY), times = _mm512_set1_ps(factor);
+
+    for (size_t i = 0; i < count; i += 16) {
+        __m512 part = _mm512_mul_ps(times, _mm512_cvtepi32_ps(_mm512_loadu_si512(sums + i)));
+        __m512 key = _mm512_sub_ps(_mm512_loadu_ps(norms + i), part);
+        _mm512_storeu_ps(keys + i, key);
+        least = _mm512_min_ps(key, least);
+    }
+    return _mm512_reduce_min_ps(least);
 }
 
-CF_TARGET static void shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
+CF_TARGET static float shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
 {
-    cf_ann_loop_shadow(keys, sums, factor, offset, count);
+    __m512 least = _mm512_set1_ps(INFINITY), times = _mm512_set1_ps(factor), from = _mm512_set1_ps(offset);
+
+    for (size_t i = 0; i < count; i += 16) {
+        __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(sums + i));
+        __m512 part = _mm512_mul_ps(times, _mm512_sub_ps(from, sum));
+        __m512 key = _mm512_add_ps(_mm512_loadu_ps(keys + i), _mm512_mul_ps(part, part));
+        _mm512_storeu_ps(keys + i, key);
+        least = _mm512_min_ps(key, least);
+    }
+    return _mm512_reduce_min_ps(least);
 }
 
-CF_TARGET static uint32_t least(const float *keys, size_t count)
+CF_TARGET static struct cf_ann_fit levels_of(const float *x, const float *weights, float factor, size_t count, float *levels)
 {
-    return cf_ann_loop_least(keys, count);
+    return cf_ann_loop_levels(x, weights, factor, count, levels);
 }
 
 CF_TARGET static float dot(const float *a, const float *b, size_t count)
@@ -111,6 +129,6 @@ CF_TARGET static void round_bytes(const float *x, float factor, size_t count, in
     cf_ann_loop_round(x, factor, count, out);
 }
 
-const struct cf_ann_train_kernels cf_ann_train_kernels_avx512 = {dots,       keys_of,  shadow,  least,      dot,
+const struct cf_ann_train_kernels cf_ann_train_kernels_avx512 = {dots,       keys_of,  shadow,  levels_of,  dot,
     add_scaled, multiply, largest, round_bytes};
 #endif

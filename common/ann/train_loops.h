@@ -7,61 +7,52 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/ann/train_kernels.h"
+
 #define CF_INLINE static inline __attribute__((always_inline))
-
-CF_INLINE void cf_ann_loop_keys(const float *norms, const int32_t *sums, float factor, size_t count, float *keys)
-{
-    for (size_t i = 0; i < count; i++) {
-        float part = factor * (float)sums[i];
-        keys[i] = norms[i] - part;
-    }
-}
-
-CF_INLINE void cf_ann_loop_shadow(float *keys, const int32_t *sums, float factor, float offset, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        float part = factor * (offset - (float)sums[i]), square = part * part;
-        keys[i] = keys[i] + square;
-    }
-}
-
-/* Sixteen columns, each with its least; then the least of those. */
-CF_INLINE uint32_t cf_ann_loop_least(const float *keys, size_t count)
-{
-    float best[16];
-    uint32_t at[16], found = 0;
-
-    for (unsigned e = 0; e < 16; e++) {
-        best[e] = keys[e];
-        at[e] = e;
-    }
-    for (size_t i = 16; i < count; i += 16)
-        for (unsigned e = 0; e < 16; e++) {
-            at[e] = keys[i + e] < best[e] ? (uint32_t)i + e : at[e];
-            best[e] = keys[i + e] < best[e] ? keys[i + e] : best[e];
-        }
-    for (unsigned e = 1; e < 16; e++)
-        if (best[e] < best[found] || (best[e] == best[found] && at[e] < at[found]))
-            found = e;
-    return at[found];
-}
 
 /* Sixteen floats, wherever they lie. */
 typedef float cf_ann_lanes __attribute__((vector_size(64), aligned(4)));
 
-/* Sixteen running sums, folded in halves; count a multiple of 16. */
-CF_INLINE float cf_ann_loop_dot(const float *a, const float *b, size_t count)
+/* Folded in halves. */
+CF_INLINE float cf_ann_loop_sum(cf_ann_lanes sum)
 {
-    cf_ann_lanes sum = {0};
     float lanes[16];
 
-    for (size_t i = 0; i < count; i += 16)
-        sum += *(const cf_ann_lanes *)(a + i) * *(const cf_ann_lanes *)(b + i);
     memcpy(lanes, &sum, sizeof lanes);
     for (unsigned half = 8; half; half /= 2)
         for (unsigned i = 0; i < half; i++)
             lanes[i] += lanes[i + half];
     return lanes[0];
+}
+
+CF_INLINE struct cf_ann_fit cf_ann_loop_levels(const float *x, const float *weights, float factor, size_t count,
+                                               float *levels)
+{
+    cf_ann_lanes with = {0}, square = {0};
+
+    for (size_t j = 0; j < count; j++) {
+        /* To the nearest whole number as below. */
+        float n = x[j] * factor * .5f + 7.5f, low = n > 0 ? n : 0, both = low < 15 ? low : 15;
+        levels[j] = 2 * ((both + 0x1.8p23f) - 0x1.8p23f) - 15;
+    }
+    for (size_t j = 0; j < count; j += 16) {
+        cf_ann_lanes level = *(const cf_ann_lanes *)(levels + j),
+                     weighted = level * *(const cf_ann_lanes *)(weights + j);
+        with += *(const cf_ann_lanes *)(x + j) * weighted;
+        square += level * weighted;
+    }
+    return (struct cf_ann_fit){cf_ann_loop_sum(with), cf_ann_loop_sum(square)};
+}
+
+/* Sixteen running sums; count a multiple of 16. */
+CF_INLINE float cf_ann_loop_dot(const float *a, const float *b, size_t count)
+{
+    cf_ann_lanes sum = {0};
+
+    for (size_t i = 0; i < count; i += 16)
+        sum += *(const cf_ann_lanes *)(a + i) * *(const cf_ann_lanes *)(b + i);
+    return cf_ann_loop_sum(sum);
 }
 
 CF_INLINE void cf_ann_loop_add_scaled(float *out, const float *x, float a, size_t count)

@@ -11,16 +11,20 @@ static const float zeros[CF_ANN_DIM_MAX];
 void cf_ann_encode_row(const float *d, const float *steps, uint32_t dim, uint32_t row_dims, float magnitude,
                        uint8_t *row)
 {
+    const struct cf_ann_train_kernels *kernels = cf_ann_train_kernels();
     struct cf_ann_row_head head = {0};
     int8_t *codes = (int8_t *)row + sizeof head;
-    float values[CF_ANN_DIM_MAX];
+    float values[CF_ANN_DIM_MAX], least, most;
 
-    values[0] = d[0] / steps[0];
-    for (uint32_t j = 1; j < dim; j++)
-        values[j] = d[j] / steps[j];
-    head.scale = cf_ann_bytes_of(values, dim, row_dims, codes);
-    for (uint32_t j = 0; j < dim; j++)
-        values[j] = head.scale * steps[j] * (float)codes[j];
+    kernels->divide(d, steps, dim, values, &least, &most);
+    head.offset = least + (most - least) / 2;
+    head.scale = (most - least) / 254;
+    kernels->round(values, head.offset, head.scale > 0 ? 1 / head.scale : 0, dim, codes);
+    memset(codes + dim, 0, row_dims - dim);
+    for (uint32_t j = 0; j < dim; j++) {
+        float part = head.scale * (float)codes[j];
+        values[j] = steps[j] * (head.offset + part);
+    }
     head.norm = cf_ann_distance_kernel()(values, zeros, dim);
     /* Decoding rounds once a value; the rest is for the rounding of these very sums. */
     head.slack = sqrtf(cf_ann_distance_kernel()(values, d, dim)) * (1 + 0x1p-10f) + magnitude * 0x1p-22f;

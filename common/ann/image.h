@@ -22,7 +22,7 @@ enum { CF_ANN_VERSION = 3, CF_ANN_ENDIAN_MARK = 0x01020304, CF_ANN_ALIGN = 64 };
 enum cf_ann_section {
     CF_ANN_ROWS,         /* [count] of struct cf_ann_row_head and int8_t [row_dims]: vectors in eight bits */
     CF_ANN_SHORTS,       /* [count] of struct cf_ann_short_head and proj / 2 bytes: projections in four bits */
-    CF_ANN_STEPS,        /* float [row_dims]: what a unit of a row's dimension is worth, times the row's own scale */
+    CF_ANN_STEPS,        /* float [row_dims]: what a unit of a row's dimension is worth, before the row's own scale */
     CF_ANN_MEAN,         /* float [row_dims], zero beyond dim */
     CF_ANN_MATRIX,       /* proj / 16 blocks of bytes (kernels.h) of row_dims: orthonormal rows (project.h) */
     CF_ANN_MATRIX_STEPS, /* float [proj]: what a unit of a row of the matrix is worth */
@@ -48,11 +48,11 @@ enum cf_ann_section {
  * row p is thing p: its value j is matrix_steps[p] times that. Of a centroid, value j is centroid_step times that. */
 enum { CF_ANN_BLOCK_ZERO = 64 };
 
-/* A row: value j is mean[j] + scale * steps[j] * code[j]. norm: the square of the decoded vector's distance from
- * the mean; slack: how far the decoded vector may be from the one that was given, rounded up. */
+/* A row: value j is mean[j] + steps[j] * (offset + scale * code[j]), codes -127 to 127. norm: the square of the
+ * decoded vector's distance from the mean; slack: how far the decoded vector may be from the one that was given,
+ * rounded up. */
 struct cf_ann_row_head {
-    float scale, norm, slack;
-    uint32_t zero;
+    float scale, offset, norm, slack;
 };
 /* A projection in short: value i is scale * short_steps[i] * (2 n[i] - 15), low nibble first; norm: the square of
  * the whole vector's distance from the mean, so that what the projection loses is not lost to the length. */

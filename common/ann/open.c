@@ -219,7 +219,7 @@ static bool rows_fit(const struct cf_ann *ann)
     for (uint64_t i = 0; i < h->count; i++) {
         memcpy(&row, ann->rows + i * cf_ann_row_stride(h), sizeof row);
         float of_row[] = {row.scale, row.norm, row.slack};
-        if (!steps_fit(of_row, 3) || row.zero)
+        if (!steps_fit(of_row, 3) || !isfinite(row.offset))
             return false;
         if (!h->proj)
             continue;
@@ -321,7 +321,7 @@ float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out)
     CF_CHECK(item < h->count);
     memcpy(&head, row, sizeof head);
     for (uint32_t j = 0; j < h->dim; j++) {
-        float value = head.scale * ann->steps[j] * (float)(int8_t)row[sizeof head + j];
+        float part = head.scale * (float)(int8_t)row[sizeof head + j], value = ann->steps[j] * (head.offset + part);
         out[j] = ldexpf(ann->mean[j] + value, h->scale_exponent);
     }
     return ldexpf(head.slack, h->scale_exponent);

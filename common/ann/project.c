@@ -295,7 +295,7 @@ float cf_ann_bytes_of(const float *x, uint32_t dim, uint32_t width, int8_t *out)
 {
     float largest = cf_ann_train_kernels()->largest(x, dim), step = largest > 0 && isfinite(largest) ? largest / 127 : 1;
 
-    cf_ann_train_kernels()->round(x, 1 / step, dim, out);
+    cf_ann_train_kernels()->round(x, 0, 1 / step, dim, out);
     memset(out + dim, 0, width - dim);
     return step;
 }

@@ -6,8 +6,8 @@
 #include "common/ann/build.h"
 #include "common/ann/project.h"
 
-/* Steps follow the spread of a dimension, but none is narrower than this share of the average. */
-#define STEP_LEAST .25f
+/* Steps of shorts follow the spread of a dimension, those of rows its square root; but none is narrower than this share of the average. */
+#define STEP_LEAST .06f
 #define SHORT_STEP_LEAST .01f
 
 static void learn_mean(const struct cf_ann_survey *s, uint32_t dim, double *sums, float *mean)
@@ -43,6 +43,8 @@ static void learn_steps(const struct cf_ann_survey *s, const float *mean, uint32
             squares[j] += d * d;
         }
     steps_of(squares, dim, s->sample_count, STEP_LEAST, steps);
+    for (uint32_t j = 0; j < dim; j++)
+        steps[j] = sqrtf(steps[j]);
 }
 
 /* From one in eight of the sample. */

@@ -35,8 +35,10 @@ struct cf_ann_train_kernels {
     void (*multiply)(const float *a, size_t rows, size_t width, const float *b, size_t columns, float *out);
     /* In size; not finite when one of them is not. Any count. */
     float (*largest)(const float *x, size_t count);
-    /* out[i] = x[i] * factor to the nearest whole number within 127; any count. */
-    void (*round)(const float *x, float factor, size_t count, int8_t *out);
+    /* out[i] = (x[i] - zero) * factor to the nearest whole number within 127; any count. */
+    void (*round)(const float *x, float zero, float factor, size_t count, int8_t *out);
+    /* out[i] = x[i] / by[i], the least and the most of them; count at least 1. */
+    void (*divide)(const float *x, const float *by, size_t count, float *out, float *least, float *most);
 };
 
 extern const struct cf_ann_train_kernels cf_ann_train_kernels_scalar;

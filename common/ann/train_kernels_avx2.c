@@ -127,11 +127,16 @@ CF_TARGET static float largest(const float *x, size_t count)
     return cf_ann_loop_largest(x, count);
 }
 
-CF_TARGET static void round_bytes(const float *x, float factor, size_t count, int8_t *out)
+CF_TARGET static void round_bytes(const float *x, float zero, float factor, size_t count, int8_t *out)
 {
-    cf_ann_loop_round(x, factor, count, out);
+    cf_ann_loop_round(x, zero, factor, count, out);
+}
+
+CF_TARGET static void divide(const float *x, const float *by, size_t count, float *out, float *least, float *most)
+{
+    cf_ann_loop_divide(x, by, count, out, least, most);
 }
 
 const struct cf_ann_train_kernels cf_ann_train_kernels_avx2 = {dots,       keys_of,  shadow,  levels_of,  dot,
-    add_scaled, multiply, largest, round_bytes};
+    add_scaled, multiply, largest, round_bytes, divide};
 #endif

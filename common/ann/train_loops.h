@@ -110,11 +110,38 @@ CF_INLINE float cf_ann_loop_largest(const float *x, size_t count)
 }
 
 /* Adding and taking off 1.5 * 2^23 rounds to the nearest, ties to even, and vectorizes at every level. */
-CF_INLINE void cf_ann_loop_round(const float *x, float factor, size_t count, int8_t *out)
+CF_INLINE void cf_ann_loop_round(const float *x, float zero, float factor, size_t count, int8_t *out)
 {
     for (size_t i = 0; i < count; i++) {
-        float value = x[i] * factor, low = value > -127 ? value : -127, both = low < 127 ? low : 127;
+        float value = (x[i] - zero) * factor, low = value > -127 ? value : -127, both = low < 127 ? low : 127;
         out[i] = (int8_t)(int32_t)((both + 0x1.8p23f) - 0x1.8p23f);
+    }
+}
+
+CF_INLINE void cf_ann_loop_divide(const float *x, const float *by, size_t count, float *out, float *least, float *most)
+{
+    float low[16], high[16];
+    size_t i = 0;
+
+    for (unsigned e = 0; e < 16; e++)
+        low[e] = high[e] = x[0] / by[0];
+    for (; i + 16 <= count; i += 16)
+        for (unsigned e = 0; e < 16; e++) {
+            float value = x[i + e] / by[i + e];
+            out[i + e] = value;
+            low[e] = value < low[e] ? value : low[e];
+            high[e] = value > high[e] ? value : high[e];
+        }
+    for (; i < count; i++) {
+        out[i] = x[i] / by[i];
+        low[0] = out[i] < low[0] ? out[i] : low[0];
+        high[0] = out[i] > high[0] ? out[i] : high[0];
+    }
+    *least = low[0];
+    *most = high[0];
+    for (unsigned e = 1; e < 16; e++) {
+        *least = low[e] < *least ? low[e] : *least;
+        *most = high[e] > *most ? high[e] : *most;
     }
 }
 

@@ -46,6 +46,15 @@ static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t block_cou
         dots_of_block(a, blocks + b * width * CF_ANN_LANE_COUNT, width, out + b * CF_ANN_LANE_COUNT);
 }
 
+static void keys_of_dots(const int32_t *dots, const float *norms, size_t count, float factor, int32_t shift,
+                         float *keys)
+{
+    for (size_t i = 0; i < count; i++) {
+        float scaled = factor * (float)(dots[i] - shift);
+        keys[i] = norms[i] - scaled;
+    }
+}
+
 static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
                            const float *norms, size_t block_count, size_t width, uint32_t nearest[4])
 {
@@ -135,6 +144,15 @@ static size_t scan_blocks(const struct cf_ann_block *blocks, const struct cf_ann
     return i;
 }
 
+static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] < pool->limit) {
+            pool->keys[pool->count] = values[i];
+            pool->entries[pool->count++] = first + (uint32_t)i;
+        }
+}
+
 static size_t keep_below(float *keys, uint32_t *entries, size_t count, float limit)
 {
     size_t kept = 0;
@@ -168,9 +186,11 @@ const struct cf_ann_kernels cf_ann_kernels_scalar = {
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
+    .keys_of_dots = keys_of_dots,
     .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
+    .pick_below = pick_below,
     .keep_below = keep_below,
     .add_scaled = add_scaled,
 };

@@ -56,6 +56,9 @@ struct cf_ann_kernels {
      * block) against values -127 to 127: out[i] for 16 * block_count things. */
     void (*dots_blocks)(const int8_t *a, const uint8_t *blocks, size_t block_count, size_t width,
                         int32_t *out);
+    /* keys[i] = norms[i] - factor * (dots[i] - shift); count a multiple of 16. */
+    void (*keys_of_dots)(const int32_t *dots, const float *norms, size_t count, float factor, int32_t shift,
+                         float *keys);
     /* For four vectors at once: the index of the least norms[i] - factor[v] * dot (the first of equals). */
     void (*nearest_blocks)(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
                            const float *norms, size_t block_count, size_t width, uint32_t nearest[4]);
@@ -65,6 +68,9 @@ struct cf_ann_kernels {
     size_t (*scan_blocks)(const struct cf_ann_block *blocks, const struct cf_ann_visit *visits, size_t count,
                           const struct cf_ann_probe *probe, struct cf_ann_pool *pool);
     size_t (*count_below)(const float *values, size_t count, float limit);
+    /* Appends to the pool, in order, the values below its limit, value i as entry first + i; up to `count` of
+     * them, which there must be room for. */
+    void (*pick_below)(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool);
     /* Keeps, in order, what has a key below the limit; returns how many. May write 16 beyond what it keeps,
      * never beyond `count` rounded up to 16. */
     size_t (*keep_below)(float *keys, uint32_t *entries, size_t count, float limit);

@@ -78,6 +78,16 @@ CF_TARGET static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t
     }
 }
 
+CF_TARGET static void keys_of_dots(const int32_t *dots, const float *norms, size_t count, float factor,
+                                   int32_t shift, float *keys)
+{
+    for (size_t i = 0; i < count; i += 8) {
+        __m256i dot = _mm256_sub_epi32(load(dots + i), _mm256_set1_epi32(shift));
+        __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dot));
+        _mm256_storeu_ps(keys + i, _mm256_sub_ps(_mm256_loadu_ps(norms + i), scaled));
+    }
+}
+
 struct best {
     __m256 keys;
     __m256i at;
@@ -255,6 +265,26 @@ CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const str
     return i;
 }
 
+CF_TARGET static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
+{
+    __m256 bound = _mm256_set1_ps(pool->limit);
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        __m256 key = _mm256_loadu_ps(values + i);
+        int mask = _mm256_movemask_ps(_mm256_cmp_ps(key, bound, _CMP_LT_OQ));
+        __m256i entry =
+            _mm256_add_epi32(_mm256_set1_epi32((int)(first + i)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        if (mask)
+            pool->count = append(pool->keys, pool->entries, pool->count, (unsigned)mask, key, entry);
+    }
+    for (; i < count; i++)
+        if (values[i] < pool->limit) {
+            pool->keys[pool->count] = values[i];
+            pool->entries[pool->count++] = first + (uint32_t)i;
+        }
+}
+
 CF_TARGET static size_t keep_below(float *keys, uint32_t *entries, size_t count, float limit)
 {
     __m256 bound = _mm256_set1_ps(limit);
@@ -305,9 +335,11 @@ const struct cf_ann_kernels cf_ann_kernels_avx2 = {
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
+    .keys_of_dots = keys_of_dots,
     .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
+    .pick_below = pick_below,
     .keep_below = keep_below,
     .add_scaled = add_scaled,
 };

@@ -74,6 +74,16 @@ CF_TARGET static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t
     }
 }
 
+CF_TARGET static void keys_of_dots(const int32_t *dots, const float *norms, size_t count, float factor,
+                                   int32_t shift, float *keys)
+{
+    for (size_t i = 0; i < count; i += 16) {
+        __m512i dot = _mm512_sub_epi32(_mm512_loadu_si512(dots + i), _mm512_set1_epi32(shift));
+        __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_cvtepi32_ps(dot));
+        _mm512_storeu_ps(keys + i, _mm512_sub_ps(_mm512_loadu_ps(norms + i), scaled));
+    }
+}
+
 /* The least key, and of equals the lowest index. */
 CF_TARGET static uint32_t least_of(__m512 keys, __m512i indexes)
 {
@@ -234,6 +244,21 @@ CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const str
     return i;
 }
 
+CF_TARGET static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 bound = _mm512_set1_ps(pool->limit);
+
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 here = count - i >= 16 ? 0xffff : (__mmask16)((1u << (count - i)) - 1);
+        __m512 key = _mm512_maskz_loadu_ps(here, values + i);
+        __mmask16 mask = _mm512_mask_cmp_ps_mask(here, key, bound, _CMP_LT_OQ);
+        __m512i entry = _mm512_add_epi32(_mm512_set1_epi32((int)(first + i)), lanes);
+        if (mask)
+            pool->count = append(pool->keys, pool->entries, pool->count, mask, key, entry);
+    }
+}
+
 CF_TARGET static size_t keep_below(float *keys, uint32_t *entries, size_t count, float limit)
 {
     __m512 bound = _mm512_set1_ps(limit);
@@ -279,9 +304,11 @@ const struct cf_ann_kernels cf_ann_kernels_avx512 = {
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
+    .keys_of_dots = keys_of_dots,
     .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
+    .pick_below = pick_below,
     .keep_below = keep_below,
     .add_scaled = add_scaled,
 };

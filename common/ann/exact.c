@@ -27,7 +27,7 @@ static double unit_of(const struct cf_ann *ann)
  * single precision, is put on the squares; what the row lost, on the distance. */
 static void measure_near(const struct cf_ann_exact *x, uint32_t first, uint32_t count, struct bounds *out)
 {
-    uint32_t items[STRETCH];
+    uint32_t items[STRETCH] = {0};
     double squares[STRETCH], unit = unit_of(x->ann);
 
     for (uint32_t i = 0; i < count; i++)
@@ -88,7 +88,7 @@ static void offer(const struct cf_ann_exact *x, struct cf_ann_heap *heap, struct
 static void rows_near(const struct cf_ann_exact *x, struct cf_ann_heap *heap)
 {
     double unit = unit_of(x->ann), squares[STRETCH];
-    uint32_t items[STRETCH];
+    uint32_t items[STRETCH] = {0};
 
     for (uint64_t first = 0; first < x->ann->header.count; first += STRETCH) {
         uint64_t left = x->ann->header.count - first;

@@ -97,6 +97,17 @@ static void centre(struct cf_ann_target *t, const float *query)
     t->centred = out;
 }
 
+/* The sum in a fixed order that processors can do in parallel; count a multiple of 8. */
+static double total_of(const float *x, size_t count)
+{
+    double sums[8] = {0};
+
+    for (size_t j = 0; j < count; j += 8)
+        for (size_t l = 0; l < 8; l++)
+            sums[l] += (double)x[j + l];
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
 static double square_of(const float *x, size_t count)
 {
     double sums[8] = {0};
@@ -117,6 +128,7 @@ static void widen(struct cf_ann_target *t)
 
     for (uint32_t j = 0; j < h->row_dims; j++)
         scaled[j] = t->centred[j] * t->ann->steps[j];
+    t->row_sum = total_of(scaled, h->row_dims);
     most = most < WIDE_MAX ? most : WIDE_MAX;
     float factor = factor_of(magnitude_of(scaled, h->row_dims), most);
     for (uint32_t j = 0; j < h->row_dims; j++)

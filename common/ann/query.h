@@ -69,6 +69,7 @@ struct cf_ann_target {
      * by no more than row_error. */
     const int16_t *wide;
     double row_unit, row_error;
+    double row_sum; /* of the query times the steps: its product with a row that is all ones */
     /* For what lies behind leaves; not set where there are none. */
     float proj[CF_ANN_PROJ_MAX];
     int8_t even[CF_ANN_PROJ_MAX / 2], odd[CF_ANN_PROJ_MAX / 2];

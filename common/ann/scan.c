@@ -271,6 +271,7 @@ void cf_ann_measure_rows(const struct cf_ann_target *t, const uint32_t *items, s
         t->kernels->dots_rows(t->wide, codes, width, dots);
         for (size_t l = 0; l < 4 && i + l < count; l++) {
             double product = t->row_unit * (double)heads[l].scale * dots[l];
+            product += (double)heads[l].offset * t->row_sum;
             double square = (t->norm + (double)heads[l].norm) - 2 * product;
             squares[i + l] = square >= 0 ? square : square < 0 ? 0 : INFINITY;
         }

@@ -17,6 +17,7 @@ struct portion {
     size_t count;
     uint8_t *blocks;  /* PORTION queries times the rows' steps */
     float *factors;   /* [PORTION]: what a unit of a product is worth, times two */
+    float *totals;    /* [PORTION]: the product with a row that is all ones, times two */
     float *limits;    /* [PORTION] */
     int32_t *sums;    /* [STRETCH][PORTION] */
     float *keys;      /* [PORTION][ROOM + 16] */
@@ -48,18 +49,20 @@ static bool portion_init(struct portion *p, const struct cf_ann *ann)
     p->ann = ann;
     p->blocks = calloc((size_t)PORTION, ann->header.row_dims);
     p->factors = calloc(PORTION, sizeof *p->factors);
+    p->totals = calloc(PORTION, sizeof *p->totals);
     p->limits = calloc(PORTION, sizeof *p->limits);
     p->sums = calloc((size_t)STRETCH * PORTION, sizeof *p->sums);
     p->keys = calloc(room, sizeof *p->keys);
     p->items = calloc(room, sizeof *p->items);
     p->counts = calloc(PORTION, sizeof *p->counts);
-    return p->blocks && p->factors && p->limits && p->sums && p->keys && p->items && p->counts;
+    return p->blocks && p->factors && p->totals && p->limits && p->sums && p->keys && p->items && p->counts;
 }
 
 static void portion_fini(struct portion *p)
 {
     free(p->blocks);
     free(p->factors);
+    free(p->totals);
     free(p->limits);
     free(p->sums);
     free(p->keys);
@@ -76,9 +79,13 @@ static void pack(struct portion *p, size_t q)
     uint8_t *block = p->blocks + q / CF_ANN_LANE_COUNT * dims * CF_ANN_LANE_COUNT;
     const float *x = p->queries[q].vector;
     float largest = 0;
+    double total = 0;
 
-    for (uint32_t j = 0; j < ann->header.dim; j++)
-        largest = fmaxf(largest, fabsf((x[j] - ann->mean[j]) * ann->steps[j]));
+    for (uint32_t j = 0; j < ann->header.dim; j++) {
+        float value = (x[j] - ann->mean[j]) * ann->steps[j];
+        largest = fmaxf(largest, fabsf(value));
+        total += (double)value;
+    }
     float unit = largest > 0 ? largest / BYTE_MOST : 1;
     for (uint32_t j = 0; j < dims; j++) {
         float value = j < ann->header.dim ? (x[j] - ann->mean[j]) * ann->steps[j] / unit : 0;
@@ -86,6 +93,7 @@ static void pack(struct portion *p, size_t q)
         block[j / 4 * 64 + 4 * (q % CF_ANN_LANE_COUNT) + j % 4] = (uint8_t)(CF_ANN_BLOCK_ZERO + code);
     }
     p->factors[q] = 2 * unit;
+    p->totals[q] = (float)(2 * total);
     p->limits[q] = INFINITY;
 }
 
@@ -125,7 +133,8 @@ static void offer_row(struct portion *p, const int32_t *sums, uint32_t item)
     memcpy(&head, row, sizeof head);
     int32_t shift = CF_ANN_BLOCK_ZERO * code_sum((const int8_t *)row + sizeof head, p->ann->header.row_dims);
     for (size_t q = 0; q < PORTION; q++) {
-        keys[q] = head.norm - p->factors[q] * head.scale * (float)(sums[q] - shift);
+        keys[q] =
+            head.norm - p->factors[q] * head.scale * (float)(sums[q] - shift) - p->totals[q] * head.offset;
         below |= keys[q] < p->limits[q];
     }
     for (size_t q = 0; below && q < p->count; q++)

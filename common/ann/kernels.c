@@ -6,21 +6,6 @@
 
 #include "common/base/cpu.h"
 
-static int32_t dot_i16(const int16_t *a, const int16_t *b, size_t width)
-{
-    uint32_t sum = 0; /* a damaged file may overflow it, harmlessly */
-
-    for (size_t j = 0; j < width; j++)
-        sum += (uint32_t)(a[j] * b[j]);
-    return (int32_t)sum;
-}
-
-static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width, int32_t *out)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = dot_i16(a, rows + i * width, width);
-}
-
 static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
 {
     int32_t sum = 0;
@@ -52,26 +37,6 @@ static void keys_of_dots(const int32_t *dots, const float *norms, size_t count, 
     for (size_t i = 0; i < count; i++) {
         float scaled = factor * (float)(dots[i] - shift);
         keys[i] = norms[i] - scaled;
-    }
-}
-
-static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
-                           const float *norms, size_t block_count, size_t width, uint32_t nearest[4])
-{
-    for (unsigned v = 0; v < 4; v++) {
-        float best = INFINITY;
-        nearest[v] = 0;
-        for (size_t b = 0; b < block_count; b++) {
-            int32_t dots[CF_ANN_LANE_COUNT];
-            dots_of_block(a[v], blocks + b * width * CF_ANN_LANE_COUNT, width, dots);
-            for (uint32_t e = 0; e < CF_ANN_LANE_COUNT; e++) {
-                float scaled = factor[v] * (float)dots[e], key = norms[b * CF_ANN_LANE_COUNT + e] - scaled;
-                if (key < best) {
-                    best = key;
-                    nearest[v] = (uint32_t)b * CF_ANN_LANE_COUNT + e;
-                }
-            }
-        }
     }
 }
 
@@ -174,25 +139,16 @@ static size_t count_below(const float *values, size_t count, float limit)
     return below;
 }
 
-static void add_scaled(float *out, const float *x, float a, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] += a * x[i];
-}
-
 const struct cf_ann_kernels cf_ann_kernels_scalar = {
-    .dots_i16 = dots_i16,
     .dot_i16_i8 = dot_i16_i8,
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
-    .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,
-    .add_scaled = add_scaled,
 };
 
 const struct cf_ann_kernels *cf_ann_kernels(void)

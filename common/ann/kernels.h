@@ -42,9 +42,7 @@ struct cf_ann_pool {
 };
 
 struct cf_ann_kernels {
-    /* out[i] = sum over j of a[j] * rows[i * width + j]; width a multiple of 32; no sum may leave 32 bits. */
-    void (*dots_i16)(const int16_t *a, const int16_t *rows, size_t count, size_t width, int32_t *out);
-    /* The same for rows of signed bytes; width a multiple of 64. */
+    /* The sum over j of a[j] * row[j]; width a multiple of 64; no sum may leave 32 bits. */
     int32_t (*dot_i16_i8)(const int16_t *a, const int8_t *row, size_t width);
     /* Four of these at once, wherever they are. */
     void (*dots_rows)(const int16_t *a, const int8_t *const rows[4], size_t width, int32_t out[4]);
@@ -59,9 +57,6 @@ struct cf_ann_kernels {
     /* keys[i] = norms[i] - factor * (dots[i] - shift); count a multiple of 16. */
     void (*keys_of_dots)(const int32_t *dots, const float *norms, size_t count, float factor, int32_t shift,
                          float *keys);
-    /* For four vectors at once: the index of the least norms[i] - factor[v] * dot (the first of equals). */
-    void (*nearest_blocks)(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
-                           const float *norms, size_t block_count, size_t width, uint32_t nearest[4]);
     /* Entry e of a block has key (base + norm) - scale * (worth * dot), dot of values and levels. Those below
      * the limit are appended in order, entry e of block b as 16 b + e, block after block, until all are done
      * or the pool holds `room` of them. Returns how many visits are done. */
@@ -74,8 +69,6 @@ struct cf_ann_kernels {
     /* Keeps, in order, what has a key below the limit; returns how many. May write 16 beyond what it keeps,
      * never beyond `count` rounded up to 16. */
     size_t (*keep_below)(float *keys, uint32_t *entries, size_t count, float limit);
-    /* out[i] += a * x[i] */
-    void (*add_scaled)(float *out, const float *x, float a, size_t count);
 };
 
 /* A half as a float, exactly. */

@@ -22,20 +22,6 @@ CF_TARGET static inline int32_t sum_lanes(__m256i v)
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
 }
 
-CF_TARGET static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width,
-                               int32_t *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        const int16_t *row = rows + i * width;
-        __m256i sum = _mm256_setzero_si256(), more = _mm256_setzero_si256();
-        for (size_t j = 0; j < width; j += 32) {
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(a + j), load(row + j)));
-            more = _mm256_add_epi32(more, _mm256_madd_epi16(load(a + j + 16), load(row + j + 16)));
-        }
-        out[i] = sum_lanes(_mm256_add_epi32(sum, more));
-    }
-}
-
 CF_TARGET static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
 {
     __m256i sum = _mm256_setzero_si256();
@@ -86,62 +72,6 @@ CF_TARGET static void keys_of_dots(const int32_t *dots, const float *norms, size
         __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dot));
         _mm256_storeu_ps(keys + i, _mm256_sub_ps(_mm256_loadu_ps(norms + i), scaled));
     }
-}
-
-struct best {
-    __m256 keys;
-    __m256i at;
-};
-
-CF_TARGET static inline void better(struct best *best, __m256i dots, float factor, const float *norms,
-                                    __m256i at)
-{
-    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dots));
-    __m256 key = _mm256_sub_ps(_mm256_loadu_ps(norms), scaled);
-    __m256 less = _mm256_cmp_ps(key, best->keys, _CMP_LT_OQ);
-
-    best->keys = _mm256_blendv_ps(best->keys, key, less);
-    best->at = _mm256_blendv_epi8(best->at, at, _mm256_castps_si256(less));
-}
-
-/* The least key, and of equals the lowest index. */
-CF_TARGET static uint32_t least_of(const struct best *best)
-{
-    float keys[8], least = INFINITY;
-    uint32_t at[8], found = 0;
-
-    _mm256_storeu_ps(keys, best->keys);
-    _mm256_storeu_si256((__m256i *)(void *)at, best->at);
-    for (unsigned i = 0; i < 8; i++)
-        if (keys[i] < least || (keys[i] == least && least < INFINITY && at[i] < found)) {
-            least = keys[i];
-            found = at[i];
-        }
-    return found;
-}
-
-CF_TARGET static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
-                                     const float *norms, size_t block_count, size_t width,
-                                     uint32_t nearest[4])
-{
-    struct best best[4];
-
-    for (unsigned v = 0; v < 4; v++)
-        best[v] = (struct best){_mm256_set1_ps(INFINITY), _mm256_setzero_si256()};
-    for (size_t half = 0; half < 2 * block_count; half++) {
-        const uint8_t *block = blocks + half / 2 * width * CF_ANN_LANE_COUNT + half % 2 * 32;
-        __m256i at =
-            _mm256_add_epi32(_mm256_set1_epi32((int)half * 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-        __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
-                          _mm256_setzero_si256()};
-        for (size_t j = 0; j < width; j += 4)
-            for (unsigned v = 0; v < 4; v++)
-                sum[v] = add_dots(sum[v], load(block + 16 * j), four_values(a[v] + j));
-        for (unsigned v = 0; v < 4; v++)
-            better(&best[v], sum[v], factor[v], norms + half * 8, at);
-    }
-    for (unsigned v = 0; v < 4; v++)
-        nearest[v] = least_of(&best[v]);
 }
 
 /* The sums of four registers. */
@@ -317,30 +247,15 @@ CF_TARGET static size_t count_below(const float *values, size_t count, float lim
     return below;
 }
 
-CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t count)
-{
-    __m256 factor = _mm256_set1_ps(a);
-    size_t i = 0;
-
-    for (; i + 8 <= count; i += 8)
-        _mm256_storeu_ps(
-            out + i, _mm256_add_ps(_mm256_loadu_ps(out + i), _mm256_mul_ps(factor, _mm256_loadu_ps(x + i))));
-    for (; i < count; i++)
-        out[i] += a * x[i];
-}
-
 const struct cf_ann_kernels cf_ann_kernels_avx2 = {
-    .dots_i16 = dots_i16,
     .dot_i16_i8 = dot_i16_i8,
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
-    .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,
-    .add_scaled = add_scaled,
 };
 #endif

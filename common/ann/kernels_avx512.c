@@ -8,24 +8,6 @@
 
 #define CF_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 
-CF_TARGET static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width,
-                               int32_t *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        const int16_t *row = rows + i * width;
-        __m512i sum = _mm512_setzero_si512(), more = _mm512_setzero_si512();
-        size_t j = 0;
-        for (; j + 64 <= width; j += 64) {
-            sum = _mm512_dpwssd_epi32(sum, _mm512_loadu_si512(a + j), _mm512_loadu_si512(row + j));
-            more =
-                _mm512_dpwssd_epi32(more, _mm512_loadu_si512(a + j + 32), _mm512_loadu_si512(row + j + 32));
-        }
-        for (; j < width; j += 32)
-            sum = _mm512_dpwssd_epi32(sum, _mm512_loadu_si512(a + j), _mm512_loadu_si512(row + j));
-        out[i] = _mm512_reduce_add_epi32(_mm512_add_epi32(sum, more));
-    }
-}
-
 CF_TARGET static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
 {
     __m512i sum = _mm512_setzero_si512(), more = _mm512_setzero_si512();
@@ -82,49 +64,6 @@ CF_TARGET static void keys_of_dots(const int32_t *dots, const float *norms, size
         __m512 scaled = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_cvtepi32_ps(dot));
         _mm512_storeu_ps(keys + i, _mm512_sub_ps(_mm512_loadu_ps(norms + i), scaled));
     }
-}
-
-/* The least key, and of equals the lowest index. */
-CF_TARGET static uint32_t least_of(__m512 keys, __m512i indexes)
-{
-    float least = _mm512_reduce_min_ps(keys);
-    __mmask16 equal = _mm512_cmp_ps_mask(keys, _mm512_set1_ps(least), _CMP_EQ_OQ);
-
-    return equal ? _mm512_mask_reduce_min_epu32(equal, indexes) : 0;
-}
-
-CF_TARGET static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
-                                     const float *norms, size_t block_count, size_t width,
-                                     uint32_t nearest[4])
-{
-    size_t bytes = width * CF_ANN_LANE_COUNT;
-    __m512 best[4];
-    __m512i best_at[4], at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-
-    for (unsigned v = 0; v < 4; v++) {
-        best[v] = _mm512_set1_ps(INFINITY);
-        best_at[v] = _mm512_setzero_si512();
-    }
-    for (size_t b = 0; b < block_count;
-         b++, at = _mm512_add_epi32(at, _mm512_set1_epi32(CF_ANN_LANE_COUNT))) {
-        __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
-                          _mm512_setzero_si512()};
-        __m512 norm = _mm512_loadu_ps(norms + b * CF_ANN_LANE_COUNT);
-        for (size_t j = 0; j < width; j += 4) {
-            __m512i block = _mm512_loadu_si512(blocks + b * bytes + 16 * j);
-            for (unsigned v = 0; v < 4; v++)
-                sum[v] = _mm512_dpbusd_epi32(sum[v], block, four_values(a[v] + j));
-        }
-        for (unsigned v = 0; v < 4; v++) {
-            __m512 key =
-                _mm512_sub_ps(norm, _mm512_mul_ps(_mm512_set1_ps(factor[v]), _mm512_cvtepi32_ps(sum[v])));
-            __mmask16 less = _mm512_cmp_ps_mask(key, best[v], _CMP_LT_OQ);
-            best[v] = _mm512_mask_mov_ps(best[v], less, key);
-            best_at[v] = _mm512_mask_mov_epi32(best_at[v], less, at);
-        }
-    }
-    for (unsigned v = 0; v < 4; v++)
-        nearest[v] = least_of(best[v], best_at[v]);
 }
 
 /* The sums of four registers. */
@@ -286,30 +225,15 @@ CF_TARGET static size_t count_below(const float *values, size_t count, float lim
     return below;
 }
 
-CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t count)
-{
-    __m512 factor = _mm512_set1_ps(a);
-    size_t i = 0;
-
-    for (; i + 16 <= count; i += 16)
-        _mm512_storeu_ps(
-            out + i, _mm512_add_ps(_mm512_loadu_ps(out + i), _mm512_mul_ps(factor, _mm512_loadu_ps(x + i))));
-    for (; i < count; i++)
-        out[i] += a * x[i];
-}
-
 const struct cf_ann_kernels cf_ann_kernels_avx512 = {
-    .dots_i16 = dots_i16,
     .dot_i16_i8 = dot_i16_i8,
     .dots_rows = dots_rows,
     .dots_nibbles = dots_nibbles,
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
-    .nearest_blocks = nearest_blocks,
     .scan_blocks = scan_blocks,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,
-    .add_scaled = add_scaled,
 };
 #endif

@@ -13,15 +13,24 @@
 
 enum { WIDTH_MAX = 256, BLOCKS = 7 };
 
-static enum cf_simd machine;
 static struct cf_rng rng = {42};
 
-static const struct cf_ann_kernels *level(int simd)
+/* Those of the machine beside the scalar ones; the last is NULL. */
+static const struct cf_ann_kernels *levels[4];
+
+static void list_levels(void)
 {
-    cf_cpu_simd_limit((enum cf_simd)simd);
-    const struct cf_ann_kernels *kernels = cf_ann_kernels();
-    cf_cpu_simd_limit(machine);
-    return kernels;
+    enum cf_simd machine = cf_cpu_simd();
+    size_t count = 0;
+
+#if defined(__aarch64__)
+    levels[count++] = &cf_ann_kernels_neon;
+#endif
+    for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++) {
+        cf_cpu_simd_limit((enum cf_simd)simd);
+        levels[count++] = cf_ann_kernels();
+        cf_cpu_simd_limit(machine);
+    }
 }
 
 static int value(int low, int high)
@@ -40,8 +49,8 @@ static void dots(void **state)
             a[i] = (int16_t)value(-2000, 2000);
             bytes[i] = (int8_t)value(-127, 127);
         }
-        for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++)
-            assert_int_equal(level(simd)->dot_i16_i8(a + 1, bytes + 1, width),
+        for (const struct cf_ann_kernels **level = levels; *level; level++)
+            assert_int_equal((*level)->dot_i16_i8(a + 1, bytes + 1, width),
                              cf_ann_kernels_scalar.dot_i16_i8(a + 1, bytes + 1, width));
     }
 }
@@ -65,11 +74,11 @@ static void blocks(void **state)
             norms[i] = turn % 3 == 0 ? 1 : i > 100 ? INFINITY : (float)value(0, 5);
         float keys[2][BLOCKS * CF_ANN_LANE_COUNT];
         cf_ann_kernels_scalar.dots_blocks(values, packed + 1, BLOCKS, width, expected);
-        for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++) {
-            level(simd)->dots_blocks(values, packed + 1, BLOCKS, width, got);
+        for (const struct cf_ann_kernels **level = levels; *level; level++) {
+            (*level)->dots_blocks(values, packed + 1, BLOCKS, width, got);
             assert_memory_equal(expected, got, sizeof got);
             cf_ann_kernels_scalar.keys_of_dots(got, norms, BLOCKS * CF_ANN_LANE_COUNT, .37f, 99, keys[0]);
-            level(simd)->keys_of_dots(got, norms, BLOCKS * CF_ANN_LANE_COUNT, .37f, 99, keys[1]);
+            (*level)->keys_of_dots(got, norms, BLOCKS * CF_ANN_LANE_COUNT, .37f, 99, keys[1]);
             assert_memory_equal(keys[0], keys[1], sizeof keys[0]);
         }
     }
@@ -94,14 +103,14 @@ static void four_rows(void **state)
                 values[v][i] = (int8_t)(turn == 0 ? -127 : value(-127, 127));
         }
         for (size_t width = 32; width <= WIDTH_MAX; width += 32)
-            for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++) {
+            for (const struct cf_ann_kernels **level = levels; *level; level++) {
                 cf_ann_kernels_scalar.dots_nibbles(values[0], values[1] + 1, pairs, width, expected);
-                level(simd)->dots_nibbles(values[0], values[1] + 1, pairs, width, got);
+                (*level)->dots_nibbles(values[0], values[1] + 1, pairs, width, got);
                 assert_memory_equal(expected, got, sizeof got);
                 if (width % 64)
                     continue;
                 cf_ann_kernels_scalar.dots_rows(a + 1, rows, width, expected);
-                level(simd)->dots_rows(a + 1, rows, width, got);
+                (*level)->dots_rows(a + 1, rows, width, got);
                 assert_memory_equal(expected, got, sizeof got);
             }
     }
@@ -161,9 +170,9 @@ static void codes(void **state)
         empty_pool(&expected, limit);
         size_t done = cf_ann_kernels_scalar.scan_blocks(blocks, visits, LISTED, &probe, &expected.pool);
         assert_true(done == LISTED || expected.pool.count >= ROOM);
-        for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++) {
+        for (const struct cf_ann_kernels **level = levels; *level; level++) {
             empty_pool(&got, limit);
-            assert_int_equal(level(simd)->scan_blocks(blocks, visits, LISTED, &probe, &got.pool), done);
+            assert_int_equal((*level)->scan_blocks(blocks, visits, LISTED, &probe, &got.pool), done);
             assert_pools_equal(&expected, &got);
         }
     }
@@ -180,11 +189,11 @@ static void picking(void **state)
             keys[i] = i == 7 ? NAN : i == 9 ? INFINITY : (float)value(0, 9);
         empty_pool(&expected, 5);
         cf_ann_kernels_scalar.pick_below(keys, count, 100, &expected.pool);
-        for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++) {
+        for (const struct cf_ann_kernels **level = levels; *level; level++) {
             empty_pool(&got, 5);
-            level(simd)->pick_below(keys, count, 100, &got.pool);
+            (*level)->pick_below(keys, count, 100, &got.pool);
             assert_pools_equal(&expected, &got);
-            got.pool.count = level(simd)->keep_below(got.keys, got.entries, got.pool.count, 3);
+            got.pool.count = (*level)->keep_below(got.keys, got.entries, got.pool.count, 3);
             struct pool_of_room kept = expected;
             kept.pool.count = cf_ann_kernels_scalar.keep_below(kept.keys, kept.entries, kept.pool.count, 3);
             assert_pools_equal(&kept, &got);
@@ -215,8 +224,8 @@ static void counting(void **state)
     for (size_t count = 0; count < 67; count++) {
         for (size_t i = 0; i < 68; i++)
             x[i] = i == 30 ? NAN : (float)value(-50, 50) / 7;
-        for (int simd = CF_SIMD_AVX2; simd <= (int)machine; simd++)
-            assert_int_equal(level(simd)->count_below(x + 1, count, 1),
+        for (const struct cf_ann_kernels **level = levels; *level; level++)
+            assert_int_equal((*level)->count_below(x + 1, count, 1),
                              cf_ann_kernels_scalar.count_below(x + 1, count, 1));
     }
 }
@@ -228,6 +237,6 @@ int main(void)
                                        cmocka_unit_test(four_rows), cmocka_unit_test(picking),
                                        cmocka_unit_test(halves)};
 
-    machine = cf_cpu_simd();
+    list_levels();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

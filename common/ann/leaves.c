@@ -90,11 +90,11 @@ enum cf_err cf_ann_fill_leaves(struct cf_ann_building *b)
     struct cf_ann_header *h = &b->image.header;
     uint32_t *block_first = cf_ann_writable(b, CF_ANN_BLOCK_FIRST);
 
+    if (!h->leaf_count)
+        return CF_OK;
     h->norm_unit = unit_for(8 * b->largest_norm);
     h->scale_unit = unit_for(4 * sqrtf(b->largest_norm));
     h->centroid_step = b->leaves.step;
-    if (!h->leaf_count)
-        return CF_OK;
     for (uint64_t l = 0; l < h->leaf_count; l++)
         block_first[l + 1] = block_first[l] + (uint32_t)cf_ann_blocks_of(b->first[l + 1] - b->first[l]);
     memcpy(cf_ann_writable(b, CF_ANN_CENTROID_NORMS), b->leaves.norms, b->leaves.padded * sizeof *b->leaves.norms);

@@ -590,15 +590,17 @@ static struct cf_ann_widths by_k(const struct cf_ann_widths plans[CF_ANN_GRID_K]
 
     while (g < CF_ANN_GRID_K && k > grid_k[g])
         g++;
+    if (g == CF_ANN_GRID_K) /* where proportions end, a third of what may be missed is kept in reserve */
+        recall += (1 - recall) / 3;
     struct cf_ann_widths above = by_recall(plans[g < CF_ANN_GRID_K ? g : g - 1], recall);
     if (g == 0)
         return above;
     double low = grid_k[g - 1];
     if (g < CF_ANN_GRID_K)
         return between(by_recall(plans[g - 1], recall), above, log((double)k / low) / log(grid_k[g] / low));
-    /* Beyond the grid: candidates in proportion, leaves as the root of that, which is more than is needed. */
+    /* Beyond the grid all in proportion, which is more than is needed. */
     double times = (double)k / low;
-    above.leaves = (uint32_t)fmin(ceil(above.leaves * sqrt(times)), UINT32_MAX);
+    above.leaves = (uint32_t)fmin(ceil(above.leaves * times), UINT32_MAX);
     above.codes = (uint32_t)fmin(ceil(above.codes * times), UINT32_MAX);
     above.shorts = (uint32_t)fmin(ceil(above.shorts * times), UINT32_MAX);
     return above;

@@ -138,7 +138,7 @@ CF_TARGET static inline __m512 keys_of(const struct cf_ann_block *block, __m512i
     return _mm512_sub_ps(_mm512_add_ps(_mm512_set1_ps(base), norm), _mm512_mul_ps(scale, scaled));
 }
 
-enum { BLOCKS_AHEAD = 5, LINE = 64 };
+enum { BLOCKS_AHEAD = 8, LINE = 64 };
 
 CF_TARGET static inline void prefetch_block(const struct cf_ann_block *block)
 {

@@ -109,6 +109,17 @@ static size_t scan_blocks(const struct cf_ann_block *blocks, const struct cf_ann
     return i;
 }
 
+static struct cf_ann_range range(const float *values, size_t count)
+{
+    struct cf_ann_range range = {INFINITY, -INFINITY};
+
+    for (size_t i = 0; i < count; i++) {
+        range.least = values[i] < range.least ? values[i] : range.least;
+        range.most = values[i] > range.most ? values[i] : range.most;
+    }
+    return range;
+}
+
 static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
 {
     for (size_t i = 0; i < count; i++)
@@ -146,6 +157,7 @@ const struct cf_ann_kernels cf_ann_kernels_scalar = {
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
     .scan_blocks = scan_blocks,
+    .range = range,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,

@@ -41,6 +41,10 @@ struct cf_ann_pool {
     float limit; /* only keys below this are wanted */
 };
 
+struct cf_ann_range {
+    float least, most;
+};
+
 struct cf_ann_kernels {
     /* The sum over j of a[j] * row[j]; width a multiple of 64; no sum may leave 32 bits. */
     int32_t (*dot_i16_i8)(const int16_t *a, const int8_t *row, size_t width);
@@ -62,6 +66,8 @@ struct cf_ann_kernels {
      * or the pool holds `room` of them. Returns how many visits are done. */
     size_t (*scan_blocks)(const struct cf_ann_block *blocks, const struct cf_ann_visit *visits, size_t count,
                           const struct cf_ann_probe *probe, struct cf_ann_pool *pool);
+    /* The least and the greatest of what are numbers; infinite the wrong way round when there are none. */
+    struct cf_ann_range (*range)(const float *values, size_t count);
     size_t (*count_below)(const float *values, size_t count, float limit);
     /* Appends to the pool, in order, the values below its limit, value i as entry first + i; up to `count` of
      * them, which there must be room for. */

@@ -195,6 +195,27 @@ CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const str
     return i;
 }
 
+/* Where one of the two is no number, the second counts. */
+CF_TARGET static struct cf_ann_range range(const float *values, size_t count)
+{
+    __m256 low = _mm256_set1_ps(INFINITY), high = _mm256_set1_ps(-INFINITY);
+    float lows[8], highs[8];
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        low = _mm256_min_ps(_mm256_loadu_ps(values + i), low);
+        high = _mm256_max_ps(_mm256_loadu_ps(values + i), high);
+    }
+    _mm256_storeu_ps(lows, low);
+    _mm256_storeu_ps(highs, high);
+    struct cf_ann_range rest = cf_ann_kernels_scalar.range(values + i, count - i);
+    for (unsigned l = 0; l < 8; l++) {
+        rest.least = lows[l] < rest.least ? lows[l] : rest.least;
+        rest.most = highs[l] > rest.most ? highs[l] : rest.most;
+    }
+    return rest;
+}
+
 CF_TARGET static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
 {
     __m256 bound = _mm256_set1_ps(pool->limit);
@@ -254,6 +275,7 @@ const struct cf_ann_kernels cf_ann_kernels_avx2 = {
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
     .scan_blocks = scan_blocks,
+    .range = range,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,

@@ -183,13 +183,34 @@ CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const str
     return i;
 }
 
+CF_TARGET static inline __mmask16 lanes_left(size_t left)
+{
+    uint32_t mask = left >= 16 ? 0xffffu : (1u << left) - 1;
+
+    return (__mmask16)mask;
+}
+
+/* Where one of the two is no number, the second counts. */
+CF_TARGET static struct cf_ann_range range(const float *values, size_t count)
+{
+    __m512 least = _mm512_set1_ps(INFINITY), most = _mm512_set1_ps(-INFINITY);
+
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 here = lanes_left(count - i);
+        __m512 value = _mm512_maskz_loadu_ps(here, values + i);
+        least = _mm512_mask_min_ps(least, here, value, least);
+        most = _mm512_mask_max_ps(most, here, value, most);
+    }
+    return (struct cf_ann_range){_mm512_reduce_min_ps(least), _mm512_reduce_max_ps(most)};
+}
+
 CF_TARGET static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
 {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512 bound = _mm512_set1_ps(pool->limit);
 
     for (size_t i = 0; i < count; i += 16) {
-        __mmask16 here = count - i >= 16 ? 0xffff : (__mmask16)((1u << (count - i)) - 1);
+        __mmask16 here = lanes_left(count - i);
         __m512 key = _mm512_maskz_loadu_ps(here, values + i);
         __mmask16 mask = _mm512_mask_cmp_ps_mask(here, key, bound, _CMP_LT_OQ);
         __m512i entry = _mm512_add_epi32(_mm512_set1_epi32((int)(first + i)), lanes);
@@ -204,7 +225,7 @@ CF_TARGET static size_t keep_below(float *keys, uint32_t *entries, size_t count,
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i += 16) {
-        __mmask16 here = count - i >= 16 ? 0xffff : (__mmask16)((1u << (count - i)) - 1);
+        __mmask16 here = lanes_left(count - i);
         __m512 key = _mm512_maskz_loadu_ps(here, keys + i);
         __m512i entry = _mm512_maskz_loadu_epi32(here, entries + i);
         kept = append(keys, entries, kept, _mm512_mask_cmp_ps_mask(here, key, bound, _CMP_LT_OQ), key, entry);
@@ -232,6 +253,7 @@ const struct cf_ann_kernels cf_ann_kernels_avx512 = {
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
     .scan_blocks = scan_blocks,
+    .range = range,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,

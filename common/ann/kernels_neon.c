@@ -4,6 +4,7 @@
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
+#include <math.h>
 #include <string.h>
 
 static inline int32x4_t add_rows(int32x4_t sum, const int16_t *a, const int8_t *row)
@@ -174,6 +175,22 @@ static size_t count_below(const float *values, size_t count, float limit)
     return vaddvq_u32(below) + rest;
 }
 
+/* Where one of the two is no number, the other counts. */
+static struct cf_ann_range range(const float *values, size_t count)
+{
+    float32x4_t low = vdupq_n_f32(INFINITY), high = vdupq_n_f32(-INFINITY);
+    size_t i = 0;
+
+    for (; i + 4 <= count; i += 4) {
+        low = vminnmq_f32(low, vld1q_f32(values + i));
+        high = vmaxnmq_f32(high, vld1q_f32(values + i));
+    }
+    struct cf_ann_range rest = cf_ann_kernels_scalar.range(values + i, count - i);
+    float least = vminvq_f32(low), most = vmaxvq_f32(high);
+    return (struct cf_ann_range){least < rest.least ? least : rest.least,
+                                 most > rest.most ? most : rest.most};
+}
+
 static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
 {
     for (size_t i = 0; i < count; i++)
@@ -200,6 +217,7 @@ const struct cf_ann_kernels cf_ann_kernels_neon = {
     .dots_blocks = dots_blocks,
     .keys_of_dots = keys_of_dots,
     .scan_blocks = scan_blocks,
+    .range = range,
     .count_below = count_below,
     .pick_below = pick_below,
     .keep_below = keep_below,

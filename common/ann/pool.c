@@ -2,34 +2,7 @@
 
 #include <math.h>
 
-enum { WIDE = 16, HALVINGS = 48, SPARE_SHARE = 16 };
-
-/* Written so that it needs no kernel of its own: sixteen running extremes. */
-struct cf_ann_range cf_ann_pool_range(const float *keys, size_t count)
-{
-    float low[WIDE], high[WIDE];
-    struct cf_ann_range range = {INFINITY, -INFINITY};
-    size_t i = 0;
-
-    for (unsigned l = 0; l < WIDE; l++) {
-        low[l] = INFINITY;
-        high[l] = -INFINITY;
-    }
-    for (; i + WIDE <= count; i += WIDE)
-        for (unsigned l = 0; l < WIDE; l++) {
-            low[l] = keys[i + l] < low[l] ? keys[i + l] : low[l];
-            high[l] = keys[i + l] > high[l] ? keys[i + l] : high[l];
-        }
-    for (; i < count; i++) {
-        low[0] = keys[i] < low[0] ? keys[i] : low[0];
-        high[0] = keys[i] > high[0] ? keys[i] : high[0];
-    }
-    for (unsigned l = 0; l < WIDE; l++) {
-        range.least = low[l] < range.least ? low[l] : range.least;
-        range.most = high[l] > range.most ? high[l] : range.most;
-    }
-    return range;
-}
+enum { HALVINGS = 48, SPARE_SHARE = 16 };
 
 float cf_ann_pool_bound(const struct cf_ann_kernels *kernels, const float *keys, size_t count,
                         struct cf_ann_range range, size_t wanted)
@@ -58,8 +31,8 @@ void cf_ann_pool_shrink(const struct cf_ann_kernels *kernels, struct cf_ann_pool
 {
     if (pool->count <= wanted)
         return;
-    float bound = cf_ann_pool_bound(kernels, pool->keys, pool->count,
-                                    cf_ann_pool_range(pool->keys, pool->count), wanted),
+    float bound = cf_ann_pool_bound(kernels, pool->keys, pool->count, kernels->range(pool->keys, pool->count),
+                                    wanted),
           worst = -INFINITY;
 
     pool->count = kernels->keep_below(pool->keys, pool->entries, pool->count, bound);

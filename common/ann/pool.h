@@ -5,11 +5,6 @@
 
 #include "common/ann/kernels.h"
 
-struct cf_ann_range {
-    float least, most;
-};
-struct cf_ann_range cf_ann_pool_range(const float *keys, size_t count);
-
 /* A bound that at least `wanted` of the keys, whose range that is, are below, and few more; infinite when
  * that is all of them. More than a few only where so many are equal. */
 float cf_ann_pool_bound(const struct cf_ann_kernels *kernels, const float *keys, size_t count,

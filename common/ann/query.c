@@ -155,7 +155,7 @@ static void project(struct cf_ann_target *t)
 static void shorten(struct cf_ann_target *t)
 {
     uint32_t proj = t->ann->header.proj;
-    float scaled[CF_ANN_PROJ_MAX];
+    float scaled[CF_ANN_PROJ_MAX] = {0};
     int8_t bytes[CF_ANN_PROJ_MAX];
 
     for (uint32_t p = 0; p < proj; p++)

@@ -6,6 +6,7 @@
 #include "common/ann/pool.h"
 
 enum {
+    SAMPLE = 512,
     LINE = 64,
     NEAREST_SHARE = 8,
     POOL_TIMES = 2,
@@ -97,7 +98,7 @@ static void advance(struct cf_ann_target *t, size_t enough)
         t->kernels->pick_below(keys, end - first, first, &pool);
     }
     t->front.count = pool.count;
-    t->front.range = cf_ann_pool_range(pool.keys, pool.count);
+    t->front.range = t->kernels->range(pool.keys, pool.count);
 }
 
 enum cf_err cf_ann_front_measure(struct cf_ann_target *t)
@@ -120,7 +121,7 @@ enum cf_err cf_ann_front_measure(struct cf_ann_target *t)
     keys_of(t, &t->pointer, ann->centroid_blocks, ann->centroid_norms, h->centroid_step, 0,
             padded_of(h->leaf_count), s->keys);
     t->front = (struct cf_ann_front){.keys = s->keys, .count = h->leaf_count};
-    t->front.range = cf_ann_pool_range(s->keys, h->leaf_count);
+    t->front.range = t->kernels->range(s->keys, h->leaf_count);
     return CF_OK;
 }
 
@@ -139,6 +140,20 @@ static uint32_t front_leaf(const struct cf_ann_front *front, size_t i)
     return front->leaves ? front->leaves[i] : (uint32_t)i;
 }
 
+/* A bound that `wanted` leaves are below, and hardly more than half as many again: by a part of the keys, if
+ * that proves right. */
+static float outer_bound(const struct cf_ann_target *t, size_t wanted)
+{
+    const struct cf_ann_front *front = &t->front;
+
+    if (front->count < 4 * SAMPLE || wanted > front->count / 4)
+        return INFINITY;
+    size_t in_sample = wanted * SAMPLE / front->count;
+    struct cf_ann_range range = t->kernels->range(front->keys, SAMPLE);
+    float bound = cf_ann_pool_bound(t->kernels, front->keys, SAMPLE, range, in_sample + in_sample / 4 + 4);
+    return t->kernels->count_below(front->keys, front->count, bound) >= wanted ? bound : INFINITY;
+}
+
 /* Nearest first would be best; two classes of near do nearly as well and need no order. */
 enum cf_err cf_ann_leaves_choose(struct cf_ann_target *t, size_t wanted, size_t *count)
 {
@@ -147,12 +162,12 @@ enum cf_err cf_ann_leaves_choose(struct cf_ann_target *t, size_t wanted, size_t 
 
     if (front->leaves)
         advance(t, GROUP_TIMES * wanted);
-    float bound = cf_ann_pool_bound(t->kernels, front->keys, front->count, front->range, wanted);
     CF_ANN_RESERVE(s, pool_keys, front->count + CF_ANN_LANE_COUNT);
     CF_ANN_RESERVE(s, pool_entries, front->count + CF_ANN_LANE_COUNT);
-    struct cf_ann_pool pool = {s->pool_keys, s->pool_entries, 0, SIZE_MAX, bound};
+    struct cf_ann_pool pool = {s->pool_keys, s->pool_entries, 0, SIZE_MAX, outer_bound(t, wanted)};
     t->kernels->pick_below(front->keys, front->count, 0, &pool);
-    struct cf_ann_range range = {front->range.least, bound < front->range.most ? bound : front->range.most};
+    cf_ann_pool_shrink(t->kernels, &pool, wanted);
+    struct cf_ann_range range = t->kernels->range(pool.keys, pool.count);
     float near_bound =
         cf_ann_pool_bound(t->kernels, pool.keys, pool.count, range, pool.count / NEAREST_SHARE + 1);
     size_t near = 0, far = t->kernels->count_below(pool.keys, pool.count, near_bound);

@@ -224,9 +224,13 @@ static void counting(void **state)
     for (size_t count = 0; count < 67; count++) {
         for (size_t i = 0; i < 68; i++)
             x[i] = i == 30 ? NAN : (float)value(-50, 50) / 7;
-        for (const struct cf_ann_kernels **level = levels; *level; level++)
+        for (const struct cf_ann_kernels **level = levels; *level; level++) {
+            assert_true((*level)->range(x + 1, count).least ==
+                            cf_ann_kernels_scalar.range(x + 1, count).least &&
+                        (*level)->range(x + 1, count).most == cf_ann_kernels_scalar.range(x + 1, count).most);
             assert_int_equal((*level)->count_below(x + 1, count, 1),
                              cf_ann_kernels_scalar.count_below(x + 1, count, 1));
+        }
     }
 }
 

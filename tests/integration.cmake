@@ -19,10 +19,7 @@ cf_integration(freshness 180 integration freshness.py)
 cf_integration(damaged_shards 120 integration damaged_shards.py)
 cf_integration(disk_full 240 integration disk_full.py)
 cf_integration(deploy_scripts 240 integration deploy.py)
-# Without ids and by cosine once the engine can: then all of them.
-cf_integration(offline 240 integration offline.py the_evening bad_pictures_are_passed_over_by_name
-  what_is_wrong_is_refused_and_leaves_nothing exact_is_exact the_same_whatever_the_threads
-  an_interrupted_build_leaves_nothing)
+cf_integration(offline 240 integration offline.py)
 cf_integration(real_covers 600 integration real_covers.py)
 cf_integration(kill_storm 400 long kills.py --storm 60)
 cf_integration(mutations 240 integration mutations.py)

@@ -284,31 +284,94 @@ enum cf_err cf_generation_reserved(const struct cf_home *home, const char *space
     return err;
 }
 
+/* A whole generation that stays, and the oldest of its small ones that does. */
+struct kept {
+    uint64_t whole, small;
+};
+
+struct pruning {
+    const char *folder;
+    uint64_t newest;
+    struct kept kept[CF_GENERATION_KEEP_MAX];
+    size_t count;
+    struct cf_detail *detail;
+    enum cf_err err;
+};
+
+/* The `nth` newest from 1, or the oldest when there are fewer; 0 for none. */
+static enum cf_err nth_newest(const struct cf_home *home, const char *space, uint64_t base, size_t nth,
+                              uint64_t *number, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    uint64_t before = 0;
+    for (*number = 0; nth > 0 && err == CF_OK; nth--) {
+        err = cf_generation_newest_small(home, space, base, before, number, detail);
+        before = *number;
+    }
+    return err == CF_E_NOT_FOUND ? CF_OK : err;
+}
+
+static enum cf_err list_kept(const struct cf_home *home, const char *space, size_t keep,
+                             struct pruning *pruning)
+{
+    uint64_t before = pruning->newest + 1;
+    enum cf_err err = CF_OK;
+    while (pruning->count < keep && err == CF_OK) {
+        struct kept *kept = &pruning->kept[pruning->count];
+        err = cf_generation_newest(home, space, before, &kept->whole, pruning->detail);
+        if (err == CF_OK)
+            err = nth_newest(home, space, kept->whole, pruning->count == 0 ? keep : 1, &kept->small,
+                             pruning->detail);
+        if (err == CF_OK)
+            before = pruning->kept[pruning->count++].whole;
+    }
+    return err == CF_E_NOT_FOUND ? CF_OK : err;
+}
+
+static bool is_kept(const struct pruning *pruning, struct name name)
+{
+    uint64_t whole = name.base ? name.base : name.generation;
+    if (name.generation == 0 || whole > pruning->newest)
+        return true;
+    for (size_t i = 0; i < pruning->count; i++)
+        if (pruning->kept[i].whole == whole)
+            return name.base == 0 || name.generation >= pruning->kept[i].small;
+    return false;
+}
+
+static void delete_old(void *arg, const char *text)
+{
+    struct pruning *pruning = arg;
+    char path[CF_HOME_PATH_MAX];
+    if (pruning->err != CF_OK || is_kept(pruning, parse(text)) ||
+        snprintf(path, sizeof path, "%s/%s", pruning->folder, text) >= (int)sizeof path)
+        return;
+    if (unlink(path) != 0 && errno != ENOENT)
+        pruning->err = cf_fail_errno(pruning->detail, path);
+}
+
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,
                                 struct cf_detail *detail)
 {
-    uint64_t before = newest + 1, number = 0;
-    for (size_t kept = 0;; kept++) {
-        enum cf_err err = cf_generation_newest(home, space, before, &number, detail);
-        if (err != CF_OK)
-            return err == CF_E_NOT_FOUND ? CF_OK : err;
-        before = number;
-        if (kept < keep)
-            continue;
-        char path[CF_HOME_PATH_MAX];
-        err = cf_generation_path(home, space, number, path, sizeof path, detail);
-        if (err != CF_OK)
-            return err;
-        if (unlink(path) != 0 && errno != ENOENT)
-            return cf_fail_errno(detail, path);
-    }
+    CF_CHECK(keep >= 1 && keep <= CF_GENERATION_KEEP_MAX);
+    char folder[CF_HOME_PATH_MAX];
+    struct pruning pruning = {.folder = folder, .newest = newest, .detail = detail};
+    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
+    if (err == CF_OK)
+        err = list_kept(home, space, keep, &pruning);
+    if (err == CF_OK && pruning.count > 0)
+        err = each_name(folder, delete_old, &pruning, detail);
+    return err == CF_OK ? pruning.err : err;
 }
 
+/* "00000007.idx.tmp.123", and whatever else a build may lay beside its file. */
 static void delete_unfinished(void *arg, const char *name)
 {
     const char *folder = arg;
     char path[CF_HOME_PATH_MAX];
-    if (strstr(name, ".idx.tmp.") && snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
+    size_t digits = strspn(name, "0123456789+");
+    if (digits >= 8 && strncmp(name + digits, ".idx.", 5) == 0 &&
+        snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
         (void)unlink(path); /* one that stays costs space only */
 }
 

@@ -88,11 +88,15 @@ enum cf_err cf_generation_reserve(const struct cf_home *home, const char *space,
 /* The highest number given away; 0 for none. CF_E_CORRUPT. */
 enum cf_err cf_generation_reserved(const struct cf_home *home, const char *space, uint64_t *generation,
                                    struct cf_detail *detail) CF_MUST_CHECK;
-/* Deletes all but the newest `keep` of those not newer than `newest`; readers that mapped one keep their
- * mapping. */
+enum { CF_GENERATION_KEEP_MAX = 100 };
+/* Of the whole generations not newer than `newest`, keeps the newest `keep` (at most CF_GENERATION_KEEP_MAX);
+ * of the small ones, the newest `keep` of the newest of these and the newest one of each other. Deletes the
+ * rest of both. What is newer than `newest`, or adds to one that is, stays; readers that mapped a file keep
+ * their mapping. */
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,
                                 struct cf_detail *detail) CF_MUST_CHECK;
-/* Deletes what a builder that was killed left unfinished. Only while nobody builds. */
+/* Deletes what a builder that was killed left unfinished: whatever begins like an index and does not end like
+ * one. Only while nobody builds. */
 enum cf_err cf_generation_sweep(const struct cf_home *home, const char *space,
                                 struct cf_detail *detail) CF_MUST_CHECK;
 

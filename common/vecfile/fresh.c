@@ -21,12 +21,21 @@ struct cf_fresh {
 };
 
 /* A rename would put a file in place of a device or a pipe. */
-static enum cf_err check_place(const char *path, struct cf_detail *detail)
+enum cf_err cf_fresh_check(const char *path, struct cf_detail *detail)
 {
     struct stat status;
     if (stat(path, &status) != 0 || S_ISREG(status.st_mode))
         return CF_OK;
     return cf_fail(detail, CF_E_INVALID, "%.200s is there and is no regular file: choose another name", path);
+}
+
+bool cf_fresh_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    if (!a || !b)
+        return false;
+    return strcmp(a, b) == 0 || (stat(a, &first) == 0 && stat(b, &second) == 0 &&
+                                 first.st_dev == second.st_dev && first.st_ino == second.st_ino);
 }
 
 static enum cf_err open_named(struct cf_fresh *fresh, struct cf_detail *detail)
@@ -59,7 +68,7 @@ enum cf_err cf_fresh_new(const char *path, struct cf_fresh **fresh, struct cf_de
     made->fd = -1;
     made->named = false;
     made->buffered = 0;
-    enum cf_err err = check_place(path, detail);
+    enum cf_err err = cf_fresh_check(path, detail);
     if (!err && (path[0] == '\0' || strlen(path) >= sizeof made->path - 32))
         err = cf_fail(detail, CF_E_INVALID, "a file's name has %zu bytes: 1 to %zu are allowed", strlen(path),
                       sizeof made->path - 33);

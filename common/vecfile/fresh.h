@@ -24,4 +24,11 @@ enum cf_err cf_fresh_patch(struct cf_fresh *fresh, uint64_t offset, struct cf_by
 /* Syncs it and gives it its name; an older file of that name is replaced. Once; then only cf_fresh_free. */
 enum cf_err cf_fresh_finish(struct cf_fresh *fresh, struct cf_detail *detail) CF_MUST_CHECK;
 
+/* What cf_fresh_new would say about the name: CF_E_INVALID when what stands there is no regular file. For
+ * those who write a file by other means and rename it. */
+enum cf_err cf_fresh_check(const char *path, struct cf_detail *detail) CF_MUST_CHECK;
+/* Whether two names mean one file, there already or not: what is read must not be written. Either may be
+ * NULL. */
+bool cf_fresh_same(const char *a, const char *b);
+
 #endif

@@ -43,8 +43,18 @@ const char *cf_vecfile_path(const struct cf_vecfile *file);
 enum cf_err cf_vecfile_read(const struct cf_vecfile *file, uint64_t first, size_t count, void *out,
                             struct cf_detail *detail) CF_MUST_CHECK;
 
+/* All rows one after the other, read in blocks. One owner; borrows the file. */
+struct cf_vecstream;
+struct cf_vecstream *cf_vecstream_new(const struct cf_vecfile *file); /* NULL when memory is short */
+void cf_vecstream_free(struct cf_vecstream *stream);                  /* takes NULL */
+void cf_vecstream_rewind(struct cf_vecstream *stream);
+/* The next row (dim floats or int32), borrowed until the next call; NULL at the end. Errors of
+ * cf_vecfile_read. */
+enum cf_err cf_vecstream_next(struct cf_vecstream *stream, const void **row,
+                              struct cf_detail *detail) CF_MUST_CHECK;
+
 /* XXH3 over the rows as float32, whatever the file's kind: a vector file by another name or in another format
- * has the same. Taken in as the rows go by, in order and however grouped. */
+ * has the same. Taken in as the rows go by, from {0} on. */
 struct cf_vecfile_sum {
     uint64_t hash;
 };

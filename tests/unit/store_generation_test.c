@@ -140,8 +140,15 @@ static void newest_and_pruned(void **state)
     struct stat info;
     store_folder_path(path, "data/index/gray16/00000099.idx.tmp.7");
     assert_int_equal(stat(path, &info), 0);
+    char beside[CF_HOME_PATH_MAX], foreign[CF_HOME_PATH_MAX];
+    store_folder_path(beside, "data/index/gray16/00000099+00000010.idx.rows");
+    touch(beside);
+    store_folder_path(foreign, "data/index/gray16/notes.idx.txt");
+    touch(foreign);
     assert_int_equal(cf_generation_sweep(&home, "gray16", NULL), CF_OK);
     assert_int_equal(stat(path, &info), -1);
+    assert_int_equal(stat(beside, &info), -1);
+    assert_int_equal(stat(foreign, &info), 0);
     assert_true(exists(10) && exists(9));
 }
 
@@ -184,12 +191,43 @@ static void small_ones_belong_to_a_base(void **state)
     assert_int_equal(cf_generation_newest_small(&home, "small", 7, 0, &newest, NULL), CF_E_NOT_FOUND);
 }
 
+static void small_ones_go_with_their_base(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    store_folder_path(path, "data/index/pruned");
+    assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    /* Number, base, and whether it stays when 20 is the newest whole one and two are kept. */
+    static const struct {
+        uint64_t number, base;
+        bool stays;
+    } files[] = {{5, 0, false},  {6, 5, false},   {10, 0, true}, {11, 10, false},
+                 {12, 10, true}, {14, 13, false}, {20, 0, true}, {21, 20, false},
+                 {22, 20, true}, {23, 20, true},  {30, 0, true}, {31, 30, true}};
+    char paths[sizeof files / sizeof files[0]][CF_HOME_PATH_MAX];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        enum cf_err err =
+            files[i].base
+                ? cf_generation_small_path(&home, "pruned", files[i].number, files[i].base, paths[i],
+                                           sizeof paths[i], NULL)
+                : cf_generation_path(&home, "pruned", files[i].number, paths[i], sizeof paths[i], NULL);
+        assert_int_equal(err, CF_OK);
+        touch(paths[i]);
+    }
+    assert_int_equal(cf_generation_prune(&home, "pruned", 20, 2, NULL), CF_OK);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct stat info;
+        if ((stat(paths[i], &info) == 0) != files[i].stays)
+            fail_msg("%s %s", paths[i], files[i].stays ? "is gone" : "stays");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attachment_comes_back),       cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(small_ones_belong_to_a_base), cmocka_unit_test(tag_bytes_are_fixed),
-        cmocka_unit_test(newest_and_pruned),
+        cmocka_unit_test(newest_and_pruned),           cmocka_unit_test(small_ones_go_with_their_base),
     };
     return cmocka_run_group_tests(tests, store_folder_make, store_folder_remove);
 }

@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/cpu.h"
 #include "common/base/file.h"
+#include "common/descriptor/gist.h"
 #include "tests/bench/ann/crew.h"
 #include "tests/bench/ann/describe.h"
 #include "tests/bench/ann/names.h"
@@ -46,12 +47,6 @@ struct set {
     atomic_size_t done;
 };
 
-static void must(enum cf_err err, const struct cf_detail *detail)
-{
-    if (err)
-        bench_give_up(detail->text);
-}
-
 static void say_progress(struct set *set, const char *what, size_t of)
 {
     size_t done = atomic_fetch_add(&set->done, 1) + 1;
@@ -63,21 +58,20 @@ static void say_progress(struct set *set, const char *what, size_t of)
 
 /* A vector is written wherever `put` says, one for each space. */
 static void describe(struct set *set, unsigned thread, const struct cf_image *image,
-                     void (*put)(struct set *set, size_t space, size_t at, const float *vector), size_t at,
-                     bool *constant)
+                     void (*put)(struct set *set, size_t space, size_t at, const float *vector), size_t at)
 {
     uint8_t rgb[CF_THUMB_RGB_BYTES];
-    float vector[4096];
+    float vector[CF_GIST_DIM];
+    bool constant;
     struct cf_detail detail = {""};
-    must(bench_thumbnail(image, rgb, &detail), &detail);
+    bench_must(bench_thumbnail(image, rgb, &detail), &detail);
     for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
         if (!set->options.spaces[s])
             continue;
-        must(cf_describe(set->describers[thread], &cf_spaces[s], rgb, CF_THUMB_SIDE, CF_THUMB_SIDE, vector,
-                         constant, &detail),
-             &detail);
-        if (put)
-            put(set, s, at, vector);
+        bench_must(cf_describe(set->describers[thread], &cf_spaces[s], rgb, CF_THUMB_SIDE, CF_THUMB_SIDE,
+                               vector, &constant, &detail),
+                   &detail);
+        put(set, s, at, vector);
     }
 }
 
@@ -121,7 +115,7 @@ static struct cf_image decode_again(struct set *set, size_t picture)
 {
     struct cf_image image = {0};
     struct cf_detail detail = {""};
-    must(bench_decode(set->pictures.items[picture].file, &image, &detail), &detail);
+    bench_must(bench_decode(set->pictures.items[picture].file, &image, &detail), &detail);
     return image;
 }
 
@@ -139,16 +133,15 @@ static void describe_version(struct set *set, unsigned thread, const struct cf_i
     struct cf_rng rng = version_rng(set, picture, version);
     struct cf_image other = {0};
     struct cf_detail detail = {""};
-    bool constant = false;
-    must(bench_augment(image, &rng, &other, &detail), &detail);
-    describe(set, thread, &other, put, at, &constant);
+    bench_must(bench_augment(image, &rng, &other, &detail), &detail);
+    describe(set, thread, &other, put, at);
     cf_image_fini(&other);
 }
 
 static void put_base(struct set *set, size_t space, size_t at, const float *vector)
 {
     struct cf_detail detail = {""};
-    must(bench_floats_put(set->files[space], at, vector, cf_spaces[space].dim, &detail), &detail);
+    bench_must(bench_floats_put(set->files[space], at, vector, cf_spaces[space].dim, &detail), &detail);
 }
 
 static void put_query(struct set *set, enum bench_query_kind kind, size_t space, size_t at,
@@ -172,8 +165,7 @@ static void make_base(void *arg, unsigned thread, size_t picture)
 {
     struct set *set = arg;
     struct cf_image image = decode_again(set, picture);
-    bool constant = false;
-    describe(set, thread, &image, put_base, picture, &constant);
+    describe(set, thread, &image, put_base, picture);
     for (size_t at = picture + set->base, version = 1; at < set->options.count; at += set->base, version++)
         describe_version(set, thread, &image, picture, version, at, put_base);
     cf_image_fini(&image);
@@ -183,9 +175,8 @@ static void make_base(void *arg, unsigned thread, size_t picture)
 static void make_queries(void *arg, unsigned thread, size_t i)
 {
     struct set *set = arg;
-    bool constant = false;
     struct cf_image image = decode_again(set, set->base + i);
-    describe(set, thread, &image, put_held, i, &constant);
+    describe(set, thread, &image, put_held, i);
     cf_image_fini(&image);
     size_t of = set->base < set->options.count ? set->base : set->options.count;
     size_t picture = i * of / set->held;
@@ -200,14 +191,14 @@ static void open_files(struct set *set)
 {
     char path[BENCH_PATH_BYTES];
     struct cf_detail detail = {""};
-    must(cf_file_make_dirs(set->options.out, &detail), &detail);
+    bench_must(cf_file_make_dirs(set->options.out, &detail), &detail);
     for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
         if (!set->options.spaces[s])
             continue;
-        bench_path(path, set->options.out, cf_spaces[s].name, "base", NULL, "fvecs.part");
+        bench_path(path, set->options.out, cf_spaces[s].name, "base-part", NULL, "fvecs");
         set->files[s] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (set->files[s] < 0)
-            must(cf_fail_errno(&detail, path), &detail);
+            bench_must(cf_fail_errno(&detail, path), &detail);
         for (int kind = 0; kind < BENCH_QUERY_KINDS; kind++)
             set->queries[s][kind] = bench_floats_new(set->held, cf_spaces[s].dim);
     }
@@ -221,10 +212,10 @@ static void write_queries(struct set *set, size_t s, enum bench_query_kind kind,
     struct cf_detail detail = {""};
     struct bench_floats *queries = &set->queries[s][kind];
     bench_path(path, set->options.out, space, "query", name, "fvecs");
-    must(bench_floats_write(path, queries, &detail), &detail);
+    bench_must(bench_floats_write(path, queries, &detail), &detail);
     struct bench_ints truth = bench_truth(base, queries, BENCH_TRUTH_K, set->options.threads);
     bench_path(path, set->options.out, space, "truth", name, "ivecs");
-    must(bench_ints_write(path, &truth, &detail), &detail);
+    bench_must(bench_ints_write(path, &truth, &detail), &detail);
     bench_ints_fini(&truth);
     bench_floats_fini(queries);
 }
@@ -235,15 +226,15 @@ static void finish_space(struct set *set, size_t s)
     char path[BENCH_PATH_BYTES], part[BENCH_PATH_BYTES];
     struct cf_detail detail = {""};
     struct bench_floats base;
-    bench_path(part, set->options.out, cf_spaces[s].name, "base", NULL, "fvecs.part");
+    bench_path(part, set->options.out, cf_spaces[s].name, "base-part", NULL, "fvecs");
     bench_path(path, set->options.out, cf_spaces[s].name, "base", NULL, "fvecs");
     if (close(set->files[s]))
-        must(cf_fail_errno(&detail, part), &detail);
-    must(bench_floats_read(part, SIZE_MAX, &base, &detail), &detail);
+        bench_must(cf_fail_errno(&detail, part), &detail);
+    bench_must(bench_floats_read(part, SIZE_MAX, &base, &detail), &detail);
     for (int kind = 0; kind < BENCH_QUERY_KINDS; kind++)
         write_queries(set, s, (enum bench_query_kind)kind, &base);
     bench_floats_fini(&base);
-    must(cf_file_rename_synced(part, path, &detail), &detail);
+    bench_must(cf_file_rename_synced(part, path, &detail), &detail);
 }
 
 /* ---- the command ---- */
@@ -313,10 +304,10 @@ int main(int argc, char **argv)
     struct set *set = bench_alloc(1, sizeof *set);
     struct cf_detail detail = {""};
     set->options = parse(argc, argv);
-    must(cf_cpu_init(&detail), &detail);
+    bench_must(cf_cpu_init(&detail), &detail);
     uint64_t started = cf_clock_mono_ms();
     for (int i = optind; i < argc; i++)
-        must(bench_pictures_add(&set->pictures, argv[i], &detail), &detail);
+        bench_must(bench_pictures_add(&set->pictures, argv[i], &detail), &detail);
     bench_pictures_settle(&set->pictures, set->options.seed);
     choose_pictures(set);
     open_files(set);

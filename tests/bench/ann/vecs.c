@@ -1,18 +1,24 @@
 #include "tests/bench/ann/vecs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/ann/ann.h"
-
-_Static_assert(sizeof(float) == 4 && sizeof(int32_t) == 4, "fvecs and ivecs hold 32-bit values");
+#include "common/vecfile/vecfile.h"
 
 void bench_give_up(const char *sentence)
 {
     fprintf(stderr, "ann bench: %s\n", sentence);
     exit(1);
+}
+
+void bench_must(enum cf_err err, const struct cf_detail *detail)
+{
+    if (err)
+        bench_give_up(detail->text);
 }
 
 void *bench_alloc(size_t count, size_t size)
@@ -45,111 +51,76 @@ void bench_ints_fini(struct bench_ints *ints)
     *ints = (struct bench_ints){0};
 }
 
-/* The length of the first vector, and how many of that length the file holds. */
-static enum cf_err measure(FILE *file, const char *path, uint32_t *dim, size_t *count,
-                           struct cf_detail *detail)
+static enum cf_err read_rows(const char *path, enum cf_vecfile_element element, size_t count_max,
+                             uint32_t *dim, size_t *count, void **values, struct cf_detail *detail)
 {
-    if (fread(dim, sizeof *dim, 1, file) != 1)
-        return cf_fail(detail, CF_E_INVALID, "%.200s: no vector in it", path);
-    if (*dim < 1 || *dim > CF_ANN_DIM_MAX)
-        return cf_fail(detail, CF_E_CORRUPT,
-                       "%.200s: a vector of %u values: it is not an fvecs or ivecs file", path, *dim);
-    if (fseeko(file, 0, SEEK_END))
-        return cf_fail_errno(detail, path);
-    size_t bytes = (size_t)ftello(file), stride = 4 * ((size_t)*dim + 1);
-    rewind(file);
-    if (bytes % stride != 0)
-        return cf_fail(detail, CF_E_CORRUPT, "%.200s: %zu bytes are no whole number of vectors of %u", path,
-                       bytes, *dim);
-    *count = bytes / stride;
-    return CF_OK;
-}
-
-static enum cf_err fill(FILE *file, const char *path, uint32_t dim, size_t count, void *values,
-                        struct cf_detail *detail)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t own = 0;
-        if (fread(&own, sizeof own, 1, file) != 1 || own != dim ||
-            fread((char *)values + i * dim * 4, 4, dim, file) != dim)
-            return cf_fail(detail, CF_E_CORRUPT, "%.200s: vector %zu is not of %u values", path, i, dim);
+    struct cf_vecfile *file = NULL;
+    enum cf_err err = cf_vecfile_open(path, element, &file, detail);
+    if (err)
+        return err;
+    size_t rows = cf_vecfile_count(file) < count_max ? (size_t)cf_vecfile_count(file) : count_max;
+    void *out = bench_alloc(rows * cf_vecfile_dim(file), 4);
+    err = cf_vecfile_read(file, 0, rows, out, detail);
+    if (err) {
+        free(out);
+    } else {
+        *dim = cf_vecfile_dim(file);
+        *count = rows;
+        *values = out;
     }
-    return CF_OK;
-}
-
-static enum cf_err read_file(const char *path, size_t count_max, uint32_t *dim, size_t *count, void **values,
-                             struct cf_detail *detail)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return cf_fail_errno(detail, path);
-    enum cf_err err = measure(file, path, dim, count, detail);
-    if (!err) {
-        *count = *count < count_max ? *count : count_max;
-        *values = bench_alloc(*count * *dim, 4);
-        err = fill(file, path, *dim, *count, *values, detail);
-        if (err)
-            free(*values);
-    }
-    fclose(file);
+    cf_vecfile_free(file);
     return err;
 }
 
 enum cf_err bench_floats_read(const char *path, size_t count_max, struct bench_floats *floats,
                               struct cf_detail *detail)
 {
-    struct bench_floats read = {0};
     void *values = NULL;
-    enum cf_err err = read_file(path, count_max, &read.dim, &read.count, &values, detail);
-    if (err)
-        return err;
-    read.values = values;
-    *floats = read;
-    return CF_OK;
+    enum cf_err err =
+        read_rows(path, CF_VECFILE_FLOATS, count_max, &floats->dim, &floats->count, &values, detail);
+    if (!err)
+        floats->values = values;
+    return err;
 }
 
 enum cf_err bench_ints_read(const char *path, size_t count_max, struct bench_ints *ints,
                             struct cf_detail *detail)
 {
-    struct bench_ints read = {0};
     void *values = NULL;
-    enum cf_err err = read_file(path, count_max, &read.dim, &read.count, &values, detail);
-    if (err)
-        return err;
-    read.values = values;
-    *ints = read;
-    return CF_OK;
+    enum cf_err err = read_rows(path, CF_VECFILE_INTS, count_max, &ints->dim, &ints->count, &values, detail);
+    if (!err)
+        ints->values = values;
+    return err;
 }
 
-static enum cf_err write_file(const char *path, const void *values, size_t count, uint32_t dim,
-                              struct cf_detail *detail)
+static enum cf_err write_rows(const char *path, enum cf_vecfile_element element, const void *values,
+                              size_t count, uint32_t dim, struct cf_detail *detail)
 {
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return cf_fail_errno(detail, path);
-    bool written = true;
-    for (size_t i = 0; written && i < count; i++)
-        written = fwrite(&dim, sizeof dim, 1, file) == 1 &&
-                  fwrite((const char *)values + i * dim * 4, 4, dim, file) == dim;
-    if (fclose(file) || !written)
-        return cf_fail_errno(detail, path);
-    return CF_OK;
+    struct cf_vecwriter *writer = NULL;
+    enum cf_err err = cf_vecwriter_new(path, element, dim, &writer, detail);
+    if (!err)
+        err = cf_vecwriter_append(writer, values, count, detail);
+    if (!err)
+        err = cf_vecwriter_finish(writer, detail);
+    cf_vecwriter_free(writer);
+    return err;
 }
 
 enum cf_err bench_floats_write(const char *path, const struct bench_floats *floats, struct cf_detail *detail)
 {
-    return write_file(path, floats->values, floats->count, floats->dim, detail);
+    return write_rows(path, CF_VECFILE_FLOATS, floats->values, floats->count, floats->dim, detail);
 }
 
 enum cf_err bench_ints_write(const char *path, const struct bench_ints *ints, struct cf_detail *detail)
 {
-    return write_file(path, ints->values, ints->count, ints->dim, detail);
+    return write_rows(path, CF_VECFILE_INTS, ints->values, ints->count, ints->dim, detail);
 }
 
 enum cf_err bench_floats_put(int fd, size_t at, const float *values, uint32_t dim, struct cf_detail *detail)
 {
     uint32_t row[1 + CF_ANN_DIM_MAX];
     size_t bytes = 4 * ((size_t)dim + 1);
+    CF_CHECK(dim <= CF_ANN_DIM_MAX);
     row[0] = dim;
     memcpy(row + 1, values, bytes - 4);
     ssize_t done = pwrite(fd, row, bytes, (off_t)(at * bytes));

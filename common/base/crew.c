@@ -36,7 +36,7 @@ enum cf_err cf_crew_poll(const struct cf_crew *crew)
 }
 
 enum cf_err cf_crew_run(const struct cf_crew *crew, size_t count, void (*work)(void *arg, size_t i),
-                            void *arg)
+                        void *arg)
 {
     struct loop loop = {.count = count, .work = work, .arg = arg};
     pthread_t threads[THREADS_MAX];

@@ -21,6 +21,6 @@ enum cf_err cf_crew_poll(const struct cf_crew *crew) CF_MUST_CHECK;
 /* Runs work(arg, i) for every i below count. When a thread cannot be started the others do its share. After a
  * cancel some pieces are not done, and the answer is CF_E_SHUTTING_DOWN. */
 enum cf_err cf_crew_run(const struct cf_crew *crew, size_t count, void (*work)(void *arg, size_t i),
-                            void *arg) CF_MUST_CHECK;
+                        void *arg) CF_MUST_CHECK;
 
 #endif

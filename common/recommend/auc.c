@@ -27,14 +27,14 @@ static int compare_groups(const void *a, const void *b)
     return compare_scores(a, b);
 }
 
-/* Of thumbs in order of their scores; each may count several times (`weights`, by user; NULL: once). NaN with one class
- * only. */
+/* Of thumbs in order of their scores; each may count several times (`weights`, by user; NULL: once). NaN with
+ * one class only. */
 static double area(const struct cf_scored *scored, size_t count, const uint32_t *weights)
 {
     double ups = 0, downs = 0, wins = 0;
     for (size_t begin = 0, end; begin < count; begin = end) {
         double tied_ups = 0, tied_downs = 0;
-        for (end = begin; end < count && scored[end].score == scored[begin].score; end++) {
+        for (end = begin; end < count && (end == begin || scored[end].score == scored[begin].score); end++) {
             double weight = weights ? weights[scored[end].user] : 1;
             *(scored[end].up ? &tied_ups : &tied_downs) += weight;
         }
@@ -133,7 +133,8 @@ enum cf_err cf_auc_pooled(struct cf_scored *scored, size_t count, const struct c
     double *samples = calloc((size_t)options->resamples + 1, sizeof *samples);
     if (weights && users && samples) {
         size_t listed = list_users(scored, count, weights, users);
-        qsort(users, listed, sizeof *users, compare_numbers); /* whatever the scores: the same draws for every model */
+        qsort(users, listed, sizeof *users,
+              compare_numbers); /* whatever the scores: the same draws for every model */
         for (uint32_t i = 0; i < options->resamples; i++) {
             draw_weights(&rng, users, listed, weights);
             samples[i] = area(scored, count, weights);

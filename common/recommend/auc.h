@@ -3,8 +3,8 @@
  *   pooled    (sum of ranks of ups - n+ (n+ + 1) / 2) / (n+ n-) over all thumbs, midranks for ties
  *   per user  the same within each user (or seed), averaged over those with both signs: the figure to quote
  *
- * Intervals are bootstrap percentiles: users are drawn with replacement (Efron 1979), so that thumbs of one user stay
- * together. Differences between two models are drawn on the same users. */
+ * Intervals are bootstrap percentiles: users are drawn with replacement (Efron 1979), so that thumbs of one
+ * user stay together. Differences between two models are drawn on the same users. */
 #ifndef CF_RECOMMEND_AUC_H
 #define CF_RECOMMEND_AUC_H
 
@@ -13,7 +13,8 @@
 
 #include "common/base/err.h"
 
-/* One scored thumb. `group`: the user (or the user's seed) it belongs to; groups of one user have the same `user`. */
+/* One scored thumb. `group`: the user (or the user's seed) it belongs to; groups of one user have the same
+ * `user`. */
 struct cf_scored {
     uint32_t user, group;
     double score;
@@ -31,7 +32,7 @@ struct cf_auc_options {
     uint64_t seed;
 };
 
-/* `scored` is reordered (by group). CF_E_INVALID when there is only one class: the sentence says which. */
+/* Scores are finite. `scored` is reordered (by group). CF_E_INVALID when there is only one class: the sentence says which. */
 enum cf_err cf_auc_pooled(struct cf_scored *scored, size_t count, const struct cf_auc_options *options,
                           struct cf_auc *auc, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_auc_per_user(struct cf_scored *scored, size_t count, const struct cf_auc_options *options,

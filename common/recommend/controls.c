@@ -46,7 +46,8 @@ static double listeners_of(const struct cf_matrix *by_album, uint32_t album)
 }
 
 /* Counts common listeners into `common` (all zero before and after) and gathers whom there are. */
-static size_t gather(const struct cf_training *t, uint32_t album, uint32_t *common, struct companion *companions)
+static size_t gather(const struct cf_training *t, uint32_t album, uint32_t *common,
+                     struct companion *companions)
 {
     size_t found = 0;
     for (uint64_t i = t->by_album->first[album]; i < t->by_album->first[album + 1]; i++) {
@@ -57,8 +58,8 @@ static size_t gather(const struct cf_training *t, uint32_t album, uint32_t *comm
     }
     for (size_t i = 0; i < found; i++) {
         uint32_t other = companions[i].album;
-        companions[i].cosine =
-            (float)(common[other] / sqrt(listeners_of(t->by_album, album) * listeners_of(t->by_album, other)));
+        companions[i].cosine = (float)(common[other] / sqrt(listeners_of(t->by_album, album) *
+                                                            listeners_of(t->by_album, other)));
         common[other] = 0;
     }
     return found;
@@ -103,7 +104,8 @@ static void pack(struct listener_counts *c)
     }
 }
 
-static enum cf_err compare_all(const struct cf_training *training, unsigned threads, struct cf_matrix *similar)
+static enum cf_err compare_all(const struct cf_training *training, unsigned threads,
+                               struct cf_matrix *similar)
 {
     struct cf_crew crew = {threads, NULL, NULL};
     size_t albums = training->album_count, pieces = (albums + ALBUMS_A_PIECE - 1) / ALBUMS_A_PIECE;
@@ -135,7 +137,8 @@ enum cf_err cf_train_item_item(const struct cf_training *training, const struct 
     if (!err)
         err = cf_matrix_transpose(training->by_album, &model->history, detail);
     if (err)
-        err = cf_fail(detail, err, "no memory to compare %u albums by their listeners", training->album_count);
+        err =
+            cf_fail(detail, err, "no memory to compare %u albums by their listeners", training->album_count);
     else
         err = cf_model_sweep(options, 1, 1, 0, detail);
     if (err)

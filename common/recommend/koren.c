@@ -1,12 +1,12 @@
-/* Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; conjugate gradients as in
- * Takács, Pilászy, Tikk, RecSys 2011.
+/* Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; conjugate
+ * gradients as in Takács, Pilászy, Tikk, RecSys 2011.
  *
  *     minimise sum over all users and albums of c (p - x·y)² + lambda (sum |x|² + sum |y|²)
  *     p = 1 where there is a listen, else 0; c = 1 + alpha r, r the count of listens
  *
- * Users and albums in turn, each row the exact minimum given the others (or some steps of conjugate gradients towards it,
- * from where it was), so that the objective never grows. What all rows share, YᵀY, is made once a sweep; the sum over all
- * pairs in the objective is tr(XᵀX YᵀY). */
+ * Users and albums in turn, each row the exact minimum given the others (or some steps of conjugate gradients
+ * towards it, from where it was), so that the objective never grows. What all rows share, YᵀY, is made once a
+ * sweep; the sum over all pairs in the objective is tr(XᵀX YᵀY). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,10 +57,12 @@ static void gram_piece(void *arg, size_t piece)
 }
 
 /* rowsᵀ rows, both triangles; added up in the order of the rows whatever the threads. */
-static enum cf_err gram_of(const float *rows, size_t count, uint32_t width, const struct cf_crew *crew, double *out)
+static enum cf_err gram_of(const float *rows, size_t count, uint32_t width, const struct cf_crew *crew,
+                           double *out)
 {
     size_t pieces = (count + GRAM_ROWS - 1) / GRAM_ROWS, size = (size_t)width * width;
-    struct grams g = {rows, count, width, calloc(pieces * size + 1, sizeof(double)), calloc(pieces + 1, sizeof(enum cf_err))};
+    struct grams g = {rows, count, width, calloc(pieces * size + 1, sizeof(double)),
+                      calloc(pieces + 1, sizeof(enum cf_err))};
     enum cf_err err = g.partial && g.errors ? cf_crew_run(crew, pieces, gram_piece, &g) : CF_E_NO_MEMORY;
     memset(out, 0, size * sizeof *out);
     for (size_t p = 0; p < pieces && !err; p++) {
@@ -298,8 +300,8 @@ static double squares_of(const double *gram, uint32_t f)
 }
 
 /* `albums` was solved last, with users->... fixed: its gram is that of the users. */
-static enum cf_err objective_of(const struct half *albums, double loss, const struct cf_crew *crew, double *gram,
-                                double *objective)
+static enum cf_err objective_of(const struct half *albums, double loss, const struct cf_crew *crew,
+                                double *gram, double *objective)
 {
     uint32_t f = albums->factors;
     enum cf_err err = gram_of(albums->solved, albums->listens->row_count, f, crew, gram);
@@ -325,7 +327,9 @@ static enum cf_err sweep_all(struct half *users, struct half *albums, const stru
         if (!err)
             err = cf_model_sweep(options, sweep, sweeps, objective, detail);
         else
-            cf_fail(detail, err, err == CF_E_NO_MEMORY ? "no memory to train koren" : "koren cannot be solved: lambda must be above 0");
+            cf_fail(detail, err,
+                    err == CF_E_NO_MEMORY ? "no memory to train koren"
+                                          : "koren cannot be solved: lambda must be above 0");
     }
     return err;
 }
@@ -351,7 +355,8 @@ enum cf_err cf_train_koren(const struct cf_training *training, const struct cf_m
     albums.solved = model->album_factors;
     double *gram = calloc((size_t)options->factors * options->factors, sizeof *gram);
     bool complete = half_init(&users) & half_init(&albums) && gram;
-    cf_model_scatter(model->album_factors, (size_t)model->album_count * model->factors, SCATTER, options->seed);
+    cf_model_scatter(model->album_factors, (size_t)model->album_count * model->factors, SCATTER,
+                     options->seed);
     err = complete ? sweep_all(&users, &albums, options, &crew, gram, detail)
                    : cf_fail(detail, CF_E_NO_MEMORY, "no memory to train koren");
     half_fini(&users);

@@ -35,7 +35,8 @@ static int compare_cells(const void *a, const void *b)
 }
 
 /* One user's listens, which lie together, as a row: ascending, each album once. */
-static void add_row(struct cf_matrix *m, uint32_t row, const struct cf_listen *listens, size_t count, struct cell *cells)
+static void add_row(struct cf_matrix *m, uint32_t row, const struct cf_listen *listens, size_t count,
+                    struct cell *cells)
 {
     uint64_t at = m->first[row];
     for (size_t i = 0; i < count; i++)
@@ -85,7 +86,8 @@ enum cf_err cf_matrix_transpose(const struct cf_matrix *m, struct cf_matrix *out
     enum cf_err err = allocate(out, m->column_count, m->row_count, cf_matrix_nonzeros(m), detail);
     if (err)
         return err;
-    /* A counting sort: first[column + 2] counts, then first[column + 1] is where the column's next entry goes. */
+    /* A counting sort: first[column + 2] counts, then first[column + 1] is where the column's next entry
+     * goes. */
     for (uint64_t i = 0; i < cf_matrix_nonzeros(m); i++)
         out->first[m->columns[i] + 2]++;
     for (uint32_t column = 2; column <= out->row_count; column++)

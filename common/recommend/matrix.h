@@ -1,4 +1,5 @@
-/* Listens as a sparse matrix of users by albums, row by row: counts of the same pair are added up. And its transpose. */
+/* Listens as a sparse matrix of users by albums, row by row: counts of the same pair are added up. And its
+ * transpose. */
 #ifndef CF_RECOMMEND_MATRIX_H
 #define CF_RECOMMEND_MATRIX_H
 

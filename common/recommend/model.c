@@ -5,7 +5,7 @@
 
 #include "common/base/rng.h"
 
-enum { FACTORS = 40, FACTORS_MAX = 1024 };
+enum { FACTORS = 40 };
 
 static const struct {
     const char *name;
@@ -26,14 +26,17 @@ const char *cf_model_name(enum cf_model_kind kind)
 
 struct cf_model_options cf_model_options(enum cf_model_kind kind)
 {
-    return (struct cf_model_options){.factors = kinds[kind].has_factors ? FACTORS : 0, .threads = 1, .seed = 1};
+    return (struct cf_model_options){
+        .factors = kinds[kind].has_factors ? FACTORS : 0, .threads = 1, .seed = 1};
 }
 
 enum cf_err cf_model_train(enum cf_model_kind kind, const struct cf_training *training,
-                           const struct cf_model_options *options, struct cf_model **model, struct cf_detail *detail)
+                           const struct cf_model_options *options, struct cf_model **model,
+                           struct cf_detail *detail)
 {
-    if (kinds[kind].has_factors && (options->factors < 1 || options->factors > FACTORS_MAX))
-        return cf_fail(detail, CF_E_INVALID, "%u factors: 1 to %d are possible", options->factors, FACTORS_MAX);
+    if (kinds[kind].has_factors && (options->factors < 1 || options->factors > CF_MODEL_FACTORS_MAX))
+        return cf_fail(detail, CF_E_INVALID, "%u factors: 1 to %d are possible", options->factors,
+                       CF_MODEL_FACTORS_MAX);
     if (options->threads < 1)
         return cf_fail(detail, CF_E_INVALID, "training needs at least one thread");
     return kinds[kind].train(training, options, model, detail);
@@ -45,7 +48,8 @@ uint64_t cf_model_bytes(enum cf_model_kind kind, const struct cf_training *train
     uint64_t rows = (uint64_t)training->user_count + training->album_count;
     uint64_t bytes = rows * (1 + (uint64_t)options->factors * sizeof(float));
     if (kind == CF_MODEL_ITEM_ITEM) /* its lists of similar albums, and a copy of what was listened to */
-        bytes += training->album_count * (uint64_t)CF_MODEL_SIMILAR_MAX * 8 + cf_matrix_nonzeros(training->by_user) * 8;
+        bytes += training->album_count * (uint64_t)CF_MODEL_SIMILAR_MAX * 8 +
+                 cf_matrix_nonzeros(training->by_user) * 8;
     if (kind == CF_MODEL_VECTOR_EXP || kind == CF_MODEL_RNN) /* gradients and what the steps remember */
         bytes *= 3;
     return bytes;
@@ -57,8 +61,8 @@ static void mark_known(const struct cf_matrix *rows, uint8_t *known)
         known[i] = rows->first[i + 1] > rows->first[i];
 }
 
-enum cf_err cf_model_new(enum cf_model_kind kind, const struct cf_training *training, uint32_t factors, bool biases,
-                         struct cf_model **out, struct cf_detail *detail)
+enum cf_err cf_model_new(enum cf_model_kind kind, const struct cf_training *training, uint32_t factors,
+                         bool biases, struct cf_model **out, struct cf_detail *detail)
 {
     struct cf_model *model = calloc(1, sizeof *model);
     if (!model)
@@ -81,8 +85,8 @@ enum cf_err cf_model_new(enum cf_model_kind kind, const struct cf_training *trai
     }
     if (!complete) {
         cf_model_free(model);
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a model of %u users and %u albums", training->user_count,
-                       training->album_count);
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a model of %u users and %u albums",
+                       training->user_count, training->album_count);
     }
     mark_known(training->by_user, model->user_known);
     mark_known(training->by_album, model->album_known);
@@ -105,8 +109,8 @@ void cf_model_free(struct cf_model *model)
     free(model);
 }
 
-enum cf_err cf_model_sweep(const struct cf_model_options *options, uint32_t sweep, uint32_t sweeps, double objective,
-                           struct cf_detail *detail)
+enum cf_err cf_model_sweep(const struct cf_model_options *options, uint32_t sweep, uint32_t sweeps,
+                           double objective, struct cf_detail *detail)
 {
     if (!options->sweep || options->sweep(options->sweep_arg, sweep, sweeps, objective))
         return CF_OK;
@@ -117,7 +121,8 @@ void cf_model_scatter(float *values, size_t count, double scale, uint64_t seed)
 {
     struct cf_rng rng = cf_rng(seed);
     for (size_t i = 0; i < count; i++) /* the sum of four is near enough to a normal distribution */
-        values[i] = (float)(scale * (cf_rng_unit(&rng) + cf_rng_unit(&rng) + cf_rng_unit(&rng) + cf_rng_unit(&rng) - 2));
+        values[i] = (float)(scale * (cf_rng_unit(&rng) + cf_rng_unit(&rng) + cf_rng_unit(&rng) +
+                                     cf_rng_unit(&rng) - 2));
 }
 
 enum cf_model_kind cf_model_kind(const struct cf_model *model)
@@ -179,7 +184,8 @@ static void sum_similar(struct cf_scorer *scorer, uint32_t user, bool clear)
     for (uint64_t i = history->first[user]; i < history->first[user + 1]; i++) {
         uint32_t album = history->columns[i];
         for (uint64_t s = similar->first[album]; s < similar->first[album + 1]; s++)
-            scorer->sums[similar->columns[s]] = clear ? 0 : scorer->sums[similar->columns[s]] + similar->values[s];
+            scorer->sums[similar->columns[s]] =
+                clear ? 0 : scorer->sums[similar->columns[s]] + similar->values[s];
     }
 }
 
@@ -199,7 +205,8 @@ static double score_of(const struct cf_scorer *scorer, uint32_t user, uint32_t a
     return score;
 }
 
-void cf_score(struct cf_scorer *scorer, uint32_t user, const uint32_t *albums, size_t count, double *scores, bool *known)
+void cf_score(struct cf_scorer *scorer, uint32_t user, const uint32_t *albums, size_t count, double *scores,
+              bool *known)
 {
     const struct cf_model *m = scorer->model;
     bool user_known = m->kind == CF_MODEL_POPULARITY || (user < m->user_count && m->user_known[user]);

@@ -1,10 +1,9 @@
 /* The file of a model, little-endian:
  *
- *     "cfmodel\n", u32 version, kind, factors, users, albums, parts;  ids of users, then of albums (u32 length, bytes);
- *     u8 known a user, u8 known an album;  then the parts that are there, in this order:
- *     factors of users, of albums (float32), biases of albums (float32),
- *     item_item: similar albums and histories, each u64 [rows + 1] first, u32 columns, float32 values;
- *     u64 XXH3 of everything before it.
+ *     "cfmodel\n", u32 version, kind, factors, users, albums, parts;  ids of users, then of albums (u32
+ * length, bytes); u8 known a user, u8 known an album;  then the parts that are there, in this order: factors
+ * of users, of albums (float32), biases of albums (float32), item_item: similar albums and histories, each
+ * u64 [rows + 1] first, u32 columns, float32 values; u64 XXH3 of everything before it.
  *
  * Numbers are those of the file; loading gives everything its place among the names of the run. */
 #include <math.h>
@@ -34,16 +33,23 @@ static void put_matrix(struct cf_buf *out, const struct cf_matrix *m)
     cf_buf_append(out, m->values, cf_matrix_nonzeros(m) * sizeof *m->values);
 }
 
-static uint32_t parts_of(const struct cf_model *m)
+/* What a kind's file holds. */
+static uint32_t parts_of(uint32_t kind)
 {
-    return (m->factors ? PART_FACTORS : 0u) | (m->album_biases ? PART_BIASES : 0u) |
-           (m->kind == CF_MODEL_ITEM_ITEM ? PART_LISTS : 0u);
+    static const uint32_t parts[CF_MODEL_KIND_COUNT] = {
+        [CF_MODEL_POPULARITY] = PART_BIASES,
+        [CF_MODEL_ITEM_ITEM] = PART_LISTS,
+        [CF_MODEL_KOREN] = PART_FACTORS,
+        [CF_MODEL_VECTOR_EXP] = PART_FACTORS,
+        [CF_MODEL_RNN] = PART_FACTORS | PART_BIASES,
+    };
+    return parts[kind];
 }
 
 static void put_model(struct cf_buf *out, const struct cf_model *m, const struct cf_names *users,
                       const struct cf_names *albums)
 {
-    const uint32_t words[] = {VERSION, m->kind, m->factors, m->user_count, m->album_count, parts_of(m)};
+    const uint32_t words[] = {VERSION, m->kind, m->factors, m->user_count, m->album_count, parts_of(m->kind)};
     cf_buf_append(out, MAGIC, 8);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         cf_buf_u32(out, words[i]);
@@ -64,14 +70,15 @@ static void put_model(struct cf_buf *out, const struct cf_model *m, const struct
     cf_buf_u64(out, cf_xxh3(cf_buf_bytes(out)));
 }
 
-enum cf_err cf_model_save(const struct cf_model *model, const struct cf_names *users, const struct cf_names *albums,
-                          const char *path, struct cf_detail *detail)
+enum cf_err cf_model_save(const struct cf_model *model, const struct cf_names *users,
+                          const struct cf_names *albums, const char *path, struct cf_detail *detail)
 {
     struct cf_buf out;
     cf_buf_init(&out);
     put_model(&out, model, users, albums);
-    enum cf_err err = cf_buf_ok(&out) ? cf_file_publish(path, cf_buf_bytes(&out), detail)
-                                      : cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory to write it", path);
+    enum cf_err err = cf_buf_ok(&out)
+                          ? cf_file_publish(path, cf_buf_bytes(&out), detail)
+                          : cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory to write it", path);
     cf_buf_fini(&out);
     return err;
 }
@@ -108,19 +115,31 @@ static enum cf_err take_header(struct loading *l, struct cf_bytes file)
     l->in = cf_cursor((struct cf_bytes){file.data + 8, file.len - 8 - sizeof sum});
     uint32_t version = cf_cursor_u32(&l->in), kind = cf_cursor_u32(&l->in);
     if (version != VERSION)
-        return cf_fail(l->detail, CF_E_BAD_VERSION, "%.200s: a model file of version %u: %d is wanted", l->path, version,
-                       VERSION);
+        return cf_fail(l->detail, CF_E_BAD_VERSION, "%.200s: a model file of version %u: %d is wanted",
+                       l->path, version, VERSION);
     l->saved->kind = (enum cf_model_kind)kind;
     l->saved->factors = cf_cursor_u32(&l->in);
     l->saved->user_count = cf_cursor_u32(&l->in);
     l->saved->album_count = cf_cursor_u32(&l->in);
     l->parts = cf_cursor_u32(&l->in);
-    bool lists = l->parts & PART_LISTS;
-    if (kind >= CF_MODEL_KIND_COUNT || !(l->parts & PART_FACTORS) != !l->saved->factors || l->saved->factors > 4096 ||
-        lists != (kind == CF_MODEL_ITEM_ITEM) || l->saved->user_count > cf_cursor_left(&l->in) ||
-        l->saved->album_count > cf_cursor_left(&l->in))
+    if (kind >= CF_MODEL_KIND_COUNT || l->parts != parts_of(kind) ||
+        !(l->parts & PART_FACTORS) != !l->saved->factors || l->saved->factors > CF_MODEL_FACTORS_MAX ||
+        l->saved->user_count > cf_cursor_left(&l->in) || l->saved->album_count > cf_cursor_left(&l->in))
         return corrupt(l, "its header makes no sense");
     return CF_OK;
+}
+
+/* Rows of two that are one would be lost. */
+static enum cf_err check_names(const struct loading *l, const struct cf_names *names, const uint32_t *numbers,
+                               uint32_t count)
+{
+    uint8_t *taken = calloc((size_t)cf_names_count(names) + 1, 1);
+    enum cf_err err = taken ? CF_OK : no_memory(l);
+    for (uint32_t i = 0; i < count && !err; i++)
+        if (taken[numbers[i]]++)
+            err = corrupt(l, "an id is in it twice");
+    free(taken);
+    return err;
 }
 
 static enum cf_err take_names(struct loading *l, struct cf_names *names, uint32_t count, uint32_t **numbers)
@@ -136,7 +155,7 @@ static enum cf_err take_names(struct loading *l, struct cf_names *names, uint32_
         if ((*numbers)[i] == CF_NO_NUMBER)
             return no_memory(l);
     }
-    return CF_OK;
+    return check_names(l, names, *numbers, count);
 }
 
 /* A copy of the next `count` items, aligned. */
@@ -171,7 +190,8 @@ static enum cf_err take_matrix(struct loading *l, uint32_t rows, uint32_t column
     m->column_count = columns;
     enum cf_err err = take_array(l, (size_t)rows + 1, sizeof *m->first, &m->first);
     for (uint32_t i = 0; i <= rows && !err; i++)
-        if (m->first[i] < (i ? m->first[i - 1] : 0) || m->first[i] > cf_cursor_left(&l->in) || (i == 0 && m->first[0]))
+        if (m->first[i] < (i ? m->first[i - 1] : 0) || m->first[i] > cf_cursor_left(&l->in) ||
+            (i == 0 && m->first[0]))
             err = corrupt(l, "a table in it makes no sense");
     if (!err)
         err = take_array(l, cf_matrix_nonzeros(m), sizeof *m->columns, &m->columns);
@@ -206,8 +226,8 @@ static enum cf_err take_parts(struct loading *l)
 
 /* ---- from the file's numbers to the run's ---- */
 
-static bool move_rows(const void *from, uint32_t count, size_t row_bytes, const uint32_t *numbers, uint32_t room,
-                      void *out)
+static bool move_rows(const void *from, uint32_t count, size_t row_bytes, const uint32_t *numbers,
+                      uint32_t room, void *out)
 {
     uint8_t *to = calloc((size_t)room + 1, row_bytes);
     for (uint32_t i = 0; to && i < count; i++)
@@ -216,8 +236,8 @@ static bool move_rows(const void *from, uint32_t count, size_t row_bytes, const 
     return to;
 }
 
-static bool move_matrix(const struct cf_matrix *from, const uint32_t *rows, const uint32_t *columns, uint32_t row_room,
-                        uint32_t column_room, struct cf_matrix *to)
+static bool move_matrix(const struct cf_matrix *from, const uint32_t *rows, const uint32_t *columns,
+                        uint32_t row_room, uint32_t column_room, struct cf_matrix *to)
 {
     uint64_t nonzeros = cf_matrix_nonzeros(from);
     *to = (struct cf_matrix){.row_count = row_room, .column_count = column_room};
@@ -247,22 +267,23 @@ static bool move_all(const struct loading *l, struct cf_model *m)
         move_rows(s->user_known, s->user_count, 1, l->user_numbers, m->user_count, &m->user_known) &&
         move_rows(s->album_known, s->album_count, 1, l->album_numbers, m->album_count, &m->album_known);
     if (complete && factors)
-        complete =
-            move_rows(s->user_factors, s->user_count, factors, l->user_numbers, m->user_count, &m->user_factors) &&
-            move_rows(s->album_factors, s->album_count, factors, l->album_numbers, m->album_count, &m->album_factors);
+        complete = move_rows(s->user_factors, s->user_count, factors, l->user_numbers, m->user_count,
+                             &m->user_factors) &&
+                   move_rows(s->album_factors, s->album_count, factors, l->album_numbers, m->album_count,
+                             &m->album_factors);
     if (complete && s->album_biases)
         complete = move_rows(s->album_biases, s->album_count, sizeof(float), l->album_numbers, m->album_count,
                              &m->album_biases);
     if (complete && s->kind == CF_MODEL_ITEM_ITEM)
-        complete = move_matrix(&s->similar, l->album_numbers, l->album_numbers, m->album_count, m->album_count,
-                               &m->similar) &&
+        complete = move_matrix(&s->similar, l->album_numbers, l->album_numbers, m->album_count,
+                               m->album_count, &m->similar) &&
                    move_matrix(&s->history, l->user_numbers, l->album_numbers, m->user_count, m->album_count,
                                &m->history);
     return complete;
 }
 
-static enum cf_err load(struct loading *l, struct cf_bytes file, struct cf_names *users, struct cf_names *albums,
-                        struct cf_model *model)
+static enum cf_err load(struct loading *l, struct cf_bytes file, struct cf_names *users,
+                        struct cf_names *albums, struct cf_model *model)
 {
     enum cf_err err = take_header(l, file);
     if (!err)
@@ -280,8 +301,8 @@ static enum cf_err load(struct loading *l, struct cf_bytes file, struct cf_names
     return move_all(l, model) ? CF_OK : no_memory(l);
 }
 
-enum cf_err cf_model_load(const char *path, struct cf_names *users, struct cf_names *albums, struct cf_model **out,
-                          struct cf_detail *detail)
+enum cf_err cf_model_load(const char *path, struct cf_names *users, struct cf_names *albums,
+                          struct cf_model **out, struct cf_detail *detail)
 {
     struct cf_buf file;
     struct loading l = {.path = path, .saved = calloc(1, sizeof *l.saved), .detail = detail};

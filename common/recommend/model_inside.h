@@ -1,12 +1,15 @@
-/* What a trained model holds; inside of common/recommend only. Every kind fills what it has; saving, loading, freeing and
- * looking up are the same for all. */
+/* What a trained model holds; inside of common/recommend only. Every kind fills what it has; saving, loading,
+ * freeing and looking up are the same for all. */
 #ifndef CF_RECOMMEND_MODEL_INSIDE_H
 #define CF_RECOMMEND_MODEL_INSIDE_H
 
 #include "common/base/crew.h"
 #include "common/recommend/model.h"
 
-enum { CF_MODEL_SIMILAR_MAX = 200 }; /* albums that item_item remembers for each */
+enum {
+    CF_MODEL_SIMILAR_MAX = 200, /* albums that item_item remembers for each */
+    CF_MODEL_FACTORS_MAX = 1024,
+};
 
 struct cf_model {
     enum cf_model_kind kind;
@@ -22,16 +25,17 @@ struct cf_model {
 };
 
 /* Zeroed, with `known` filled in, and factors, biases where asked for. CF_E_NO_MEMORY. */
-enum cf_err cf_model_new(enum cf_model_kind kind, const struct cf_training *training, uint32_t factors, bool biases,
-                         struct cf_model **model, struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_model_new(enum cf_model_kind kind, const struct cf_training *training, uint32_t factors,
+                         bool biases, struct cf_model **model, struct cf_detail *detail) CF_MUST_CHECK;
 
-typedef enum cf_err cf_model_trainer(const struct cf_training *training, const struct cf_model_options *options,
-                                     struct cf_model **model, struct cf_detail *detail);
+typedef enum cf_err cf_model_trainer(const struct cf_training *training,
+                                     const struct cf_model_options *options, struct cf_model **model,
+                                     struct cf_detail *detail);
 cf_model_trainer cf_train_popularity, cf_train_item_item, cf_train_koren, cf_train_vector_exp, cf_train_rnn;
 
 /* Says that a sweep is done; CF_E_SHUTTING_DOWN when that was enough. */
-enum cf_err cf_model_sweep(const struct cf_model_options *options, uint32_t sweep, uint32_t sweeps, double objective,
-                           struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_model_sweep(const struct cf_model_options *options, uint32_t sweep, uint32_t sweeps,
+                           double objective, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Small random numbers, the same for a seed. */
 void cf_model_scatter(float *values, size_t count, double scale, uint64_t seed);

@@ -34,8 +34,8 @@ struct reader {
 static enum cf_err wrong(const struct reader *r, const char *what, struct cf_str value)
 {
     int len = (int)(value.len < 60 ? value.len : 60);
-    return cf_fail(r->detail, CF_E_INVALID, "%.160s:%zu: %s%s%.*s%s", r->path, r->number, what, len ? ": \"" : "", len,
-                   len ? value.data : "", len ? "\"" : "");
+    return cf_fail(r->detail, CF_E_INVALID, "%.160s:%zu: %s%s%.*s%s", r->path, r->number, what,
+                   len ? ": \"" : "", len, len ? value.data : "", len ? "\"" : "");
 }
 
 static enum cf_err no_memory(const struct reader *r)
@@ -76,17 +76,28 @@ static enum cf_err split(struct reader *r)
     return CF_OK;
 }
 
+/* The field on the first line with this name: -1 for none, -2 for several. */
+static int find_column(const struct reader *r, const char *name)
+{
+    int place = -1;
+    for (size_t f = 0; f < r->field_count; f++)
+        if (cf_str_is(r->fields[f], name))
+            place = place == -1 ? (int)f : -2;
+    return place;
+}
+
 static enum cf_err find_columns(struct reader *r, const struct column *columns, size_t count)
 {
     r->column_count = count;
     for (size_t c = 0; c < count; c++) {
-        r->places[c] = -1;
-        for (size_t f = 0; f < r->field_count; f++)
-            if (cf_str_is(r->fields[f], columns[c].name))
-                r->places[c] = (int)f;
+        r->places[c] = find_column(r, columns[c].name);
+        if (r->places[c] == -2)
+            return cf_fail(r->detail, CF_E_INVALID, "%.160s:1: there are several columns \"%s\": keep one",
+                           r->path, columns[c].name);
         if (r->places[c] < 0 && columns[c].required)
             return cf_fail(r->detail, CF_E_INVALID,
-                           "%.160s:1: there is no column \"%s\": the first line must name the columns, separated by tabs",
+                           "%.160s:1: there is no column \"%s\": the first line must name the columns, "
+                           "separated by tabs",
                            r->path, columns[c].name);
     }
     return CF_OK;
@@ -123,7 +134,8 @@ static struct cf_str field(const struct reader *r, size_t column)
     return place >= 0 && (size_t)place < r->field_count ? r->fields[place] : (struct cf_str){0};
 }
 
-static enum cf_err number_of(struct reader *r, struct cf_names *names, size_t column, const char *what, uint32_t *out)
+static enum cf_err number_of(struct reader *r, struct cf_names *names, size_t column, const char *what,
+                             uint32_t *out)
 {
     struct cf_str id = field(r, column);
     if (id.len == 0 || id.len > ID_BYTES_MAX)
@@ -212,7 +224,8 @@ static bool sort_listens(struct cf_listens *listens)
             size_t a = begin, middle = begin + width < n ? begin + width : n, b = middle;
             size_t end = middle + width < n ? middle + width : n;
             for (size_t i = begin; i < end; i++)
-                to[i] = a < middle && (b == end || compare_listens(&from[a], &from[b]) <= 0) ? from[a++] : from[b++];
+                to[i] = a < middle && (b == end || compare_listens(&from[a], &from[b]) <= 0) ? from[a++]
+                                                                                             : from[b++];
         }
         struct cf_listen *turned = from;
         from = to;
@@ -243,12 +256,14 @@ static enum cf_err read_listens(struct reader *r, struct cf_listens *listens)
     if (err != CF_E_NOT_FOUND)
         return err;
     if (listens->count == 0)
-        return cf_fail(r->detail, CF_E_INVALID, "%.200s: there are no listens in it, only the names of columns", r->path);
+        return cf_fail(r->detail, CF_E_INVALID,
+                       "%.200s: there are no listens in it, only the names of columns", r->path);
     return sort_listens(listens) ? CF_OK : no_memory(r);
 }
 
-enum cf_err cf_listens_read(const char *path, struct cf_names *users, struct cf_names *albums, struct cf_listens *listens,
-                            cf_table_progress *progress, void *arg, struct cf_detail *detail)
+enum cf_err cf_listens_read(const char *path, struct cf_names *users, struct cf_names *albums,
+                            struct cf_listens *listens, cf_table_progress *progress, void *arg,
+                            struct cf_detail *detail)
 {
     struct reader reader = {.path = path,
                             .users = users,
@@ -297,31 +312,39 @@ struct numbered {
     size_t line;
 };
 
-static int compare_thumbs(const void *a, const void *b)
+static int compare_pairs(const struct cf_thumb *x, const struct cf_thumb *y)
 {
-    const struct numbered *x = a, *y = b;
-    const uint32_t left[] = {x->thumb.user, x->thumb.album, x->thumb.seed};
-    const uint32_t right[] = {y->thumb.user, y->thumb.album, y->thumb.seed};
+    const uint32_t left[] = {x->user, x->album, x->seed}, right[] = {y->user, y->album, y->seed};
     for (int i = 0; i < 3; i++)
         if (left[i] != right[i])
             return left[i] < right[i] ? -1 : 1;
+    return 0;
+}
+
+static int compare_thumbs(const void *a, const void *b)
+{
+    const struct numbered *x = a, *y = b;
+    int order = compare_pairs(&x->thumb, &y->thumb);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    const struct numbered *x = a, *y = b;
     return (x->line > y->line) - (x->line < y->line);
 }
 
-/* `numbered` is put into another order. */
-static enum cf_err check_contradictions(struct reader *r, struct numbered *numbered, size_t count)
+/* Of a pair that comes more than once the last line counts. Returns how many are left, in the order of the
+ * file. */
+static size_t keep_last(struct numbered *numbered, size_t count)
 {
+    size_t kept = 0;
     qsort(numbered, count, sizeof *numbered, compare_thumbs);
-    for (size_t i = 1; i < count; i++) {
-        const struct cf_thumb *a = &numbered[i - 1].thumb, *b = &numbered[i].thumb;
-        if (a->user == b->user && a->album == b->album && a->seed == b->seed && a->up != b->up) {
-            r->number = numbered[i].line;
-            return cf_fail(r->detail, CF_E_INVALID,
-                           "%.160s:%zu: this user's thumb on \"%.*s\" was the other way on line %zu: keep one", r->path,
-                           r->number, CF_STR_ARG(cf_names_at(r->albums, b->album)), numbered[i - 1].line);
-        }
-    }
-    return CF_OK;
+    for (size_t i = 0; i < count; i++)
+        if (i + 1 == count || compare_pairs(&numbered[i].thumb, &numbered[i + 1].thumb) != 0)
+            numbered[kept++] = numbered[i];
+    qsort(numbered, kept, sizeof *numbered, compare_lines);
+    return kept;
 }
 
 static enum cf_err read_numbered(struct reader *r, struct numbered **numbered, size_t *count)
@@ -350,20 +373,22 @@ static enum cf_err read_thumbs(struct reader *r, struct cf_thumbs *thumbs)
     size_t count = 0;
     enum cf_err err = read_numbered(r, &numbered, &count);
     if (!err && count == 0)
-        err = cf_fail(r->detail, CF_E_INVALID, "%.200s: there are no thumbs in it, only the names of columns", r->path);
+        err = cf_fail(r->detail, CF_E_INVALID, "%.200s: there are no thumbs in it, only the names of columns",
+                      r->path);
     if (!err && !(thumbs->items = calloc(count, sizeof *thumbs->items)))
         err = no_memory(r);
-    for (size_t i = 0; i < count && !err; i++)
+    size_t kept = err ? 0 : keep_last(numbered, count);
+    for (size_t i = 0; i < kept; i++)
         thumbs->items[thumbs->count++] = numbered[i].thumb;
-    if (!err)
-        err = check_contradictions(r, numbered, count);
+    thumbs->replaced = count - kept;
     thumbs->has_times = !err && r->places[THUMB_TIME] >= 0;
     free(numbered);
     return err;
 }
 
-enum cf_err cf_thumbs_read(const char *path, struct cf_names *users, struct cf_names *albums, struct cf_thumbs *thumbs,
-                           cf_table_progress *progress, void *arg, struct cf_detail *detail)
+enum cf_err cf_thumbs_read(const char *path, struct cf_names *users, struct cf_names *albums,
+                           struct cf_thumbs *thumbs, cf_table_progress *progress, void *arg,
+                           struct cf_detail *detail)
 {
     struct reader reader = {.path = path,
                             .users = users,

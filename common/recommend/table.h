@@ -1,13 +1,13 @@
-/* The judge's input: who listened to what, and what was liked. Tab-separated text with a line of names first; columns are
- * found by name, others are passed over, so that a table may carry more. What is wrong is one error that names the file
- * and the line.
+/* The judge's input: who listened to what, and what was liked. Tab-separated text with a line of names first;
+ * columns are found by name, others are passed over, so that a table may carry more. What is wrong is one
+ * error that names the file and the line.
  *
- *   listens: user, album, count (optional, 1), time (optional, seconds; a user's lines are then put in order of time, and
- *            otherwise keep the order of the file)
- *   thumbs:  user, album, thumb (+1, 1 or -1), time (optional), seed (optional: the album it was shown for)
+ *   listens: user, album, count (optional, 1), time (optional, seconds; a user's lines are then put in order
+ * of time, and otherwise keep the order of the file) thumbs:  user, album, thumb (+1, 1 or -1), time
+ * (optional), seed (optional: the album it was shown for)
  *
- * Users and albums become numbers, 0, 1, … in order of first appearance, through one `cf_names` shared by all tables of a
- * run. Memory: 16 bytes a listen, 24 a thumb, the ids once. One thread. */
+ * Users and albums become numbers, 0, 1, … in order of first appearance, through one `cf_names` shared by all
+ * tables of a run. Memory: 16 bytes a listen, 24 a thumb, the ids once. One thread. */
 #ifndef CF_RECOMMEND_TABLE_H
 #define CF_RECOMMEND_TABLE_H
 
@@ -20,9 +20,10 @@
 
 /* Interned ids: users or albums. */
 struct cf_names;
-struct cf_names *cf_names_new(void); /* NULL when memory is short */
+struct cf_names *cf_names_new(void);        /* NULL when memory is short */
 void cf_names_free(struct cf_names *names); /* takes NULL */
-/* The number of an id; with `add` a new id gets the next number. CF_NO_NUMBER when it is unknown (or memory is short). */
+/* The number of an id; with `add` a new id gets the next number. CF_NO_NUMBER when it is unknown (or memory
+ * is short). */
 uint32_t cf_names_number(struct cf_names *names, struct cf_str id, bool add);
 struct cf_str cf_names_at(const struct cf_names *names, uint32_t number); /* borrowed */
 uint32_t cf_names_count(const struct cf_names *names);
@@ -49,15 +50,17 @@ struct cf_listens {
 struct cf_thumbs {
     struct cf_thumb *items; /* as in the file */
     size_t count;
+    size_t replaced; /* lines whose pair comes again further down */
     bool has_times;
 };
 
 /* How far reading has come, for a progress bar: bytes of the file's. May be NULL. */
 typedef void cf_table_progress(void *arg, uint64_t done, uint64_t all);
 
-/* CF_E_NOT_FOUND, CF_E_INVALID (a missing column, a line that is wrong: file, line and what to do), CF_E_NO_MEMORY. A pair
- * of user and album may come more than once in listens (each is a listen); in thumbs the same pair twice with different
- * thumbs is an error. An empty table (a line of names only, or nothing at all) is CF_E_INVALID too. */
+/* CF_E_NOT_FOUND, CF_E_INVALID (a missing column, a line that is wrong: file, line and what to do),
+ * CF_E_NO_MEMORY. A pair of user and album may come more than once in listens (each is a listen); in thumbs
+ * the same pair twice with different thumbs is an error. An empty table (a line of names only, or nothing at
+ * all) is CF_E_INVALID too. */
 enum cf_err cf_listens_read(const char *path, struct cf_names *users, struct cf_names *albums,
                             struct cf_listens *listens, cf_table_progress *progress, void *arg,
                             struct cf_detail *detail) CF_MUST_CHECK;

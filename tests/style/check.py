@@ -35,7 +35,7 @@ ARROWS = {
     "workers": CODEC | {"common/io", "common/image", "common/decoder", "common/descriptor", "common/ann",
                         "common/store", "workers/runner"},
     "deploy": CODEC | {"proto/client", "common/image", "common/decoder", "common/vecfile", "common/descriptor", "common/ann",
-                       "common/store"},
+                       "common/store", "common/recommend"},
 }
 # Third-party header -> the only files that may know it.
 HOMES = {
@@ -48,6 +48,8 @@ HOMES = {
     "confuse.h": {"common/base/config.c"},
     "xxhash.h": {"common/base/hash.c"},
     "openssl/evp.h": {"common/base/hash.c"},
+    "cairo.h": {"deploy/cli/chart.c"},
+    "cairo-svg.h": {"deploy/cli/chart.c"},
     "cblas.h": {"common/recommend/blas.c"},
     "lapacke.h": {"common/recommend/blas.c"},
     "seccomp.h": {"common/decoder/sandbox.c"},

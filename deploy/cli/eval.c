@@ -1,0 +1,227 @@
+#include "deploy/cli/eval.h"
+
+#include <stdlib.h>
+
+#include "deploy/cli/crew.h"
+
+static void eval_fini(struct cf_eval *eval)
+{
+    for (size_t i = 0; i < eval->result_count; i++)
+        free(eval->results[i].scored);
+    cf_matrix_fini(&eval->by_user);
+    cf_matrix_fini(&eval->by_album);
+    cf_listens_fini(&eval->listens);
+    cf_thumbs_fini(&eval->thumbs);
+    cf_thumbs_fini(&eval->liked);
+    cf_names_free(eval->users);
+    cf_names_free(eval->albums);
+}
+
+struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name)
+{
+    CF_CHECK(eval->result_count < CF_EVAL_RESULTS_MAX);
+    struct cf_eval_result *result = &eval->results[eval->result_count];
+    *result = (struct cf_eval_result){.name = name,
+                                      .scored = calloc(eval->thumbs.count + 1, sizeof *result->scored)};
+    if (!result->scored)
+        return NULL;
+    for (size_t i = 0; i < eval->thumbs.count; i++) {
+        const struct cf_thumb *t = &eval->thumbs.items[i];
+        result->scored[i] = (struct cf_scored){.user = t->user, .group = t->user, .up = t->up};
+    }
+    eval->result_count++;
+    return result;
+}
+
+/* ---- leaks ---- */
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static uint64_t pair_of(uint32_t user, uint32_t album)
+{
+    return (uint64_t)user << 32 | album;
+}
+
+/* What must not be trained on: the judged pairs, and of a user with judged times all that came after the
+ * first. */
+struct judged {
+    uint64_t *pairs;
+    size_t count;
+    uint32_t *since; /* by user; 0: no time */
+};
+
+static bool is_judged(const struct judged *judged, uint32_t user, uint32_t album, uint32_t time)
+{
+    uint64_t pair = pair_of(user, album);
+    return bsearch(&pair, judged->pairs, judged->count, sizeof pair, compare_numbers) ||
+           (time && judged->since[user] && time >= judged->since[user]);
+}
+
+static enum cf_err judged_init(const struct cf_eval *eval, struct judged *judged, struct cf_detail *detail)
+{
+    judged->count = eval->thumbs.count;
+    judged->pairs = calloc(judged->count + 1, sizeof *judged->pairs);
+    judged->since = calloc((size_t)cf_names_count(eval->users) + 1, sizeof *judged->since);
+    if (!judged->pairs || !judged->since)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory to look for leaks");
+    for (size_t i = 0; i < judged->count; i++) {
+        const struct cf_thumb *t = &eval->thumbs.items[i];
+        uint32_t *since = &judged->since[t->user];
+        judged->pairs[i] = pair_of(t->user, t->album);
+        *since = t->time && (!*since || t->time < *since) ? t->time : *since;
+    }
+    qsort(judged->pairs, judged->count, sizeof *judged->pairs, compare_numbers);
+    return CF_OK;
+}
+
+/* Takes out of the training what is judged, and counts it. */
+static enum cf_err remove_leaks(struct cf_eval *eval, struct cf_detail *detail)
+{
+    struct judged judged = {0};
+    enum cf_err err = judged_init(eval, &judged, detail);
+    size_t listens = 0, liked = 0;
+    for (size_t i = 0; i < eval->listens.count && !err; i++) {
+        const struct cf_listen *l = &eval->listens.items[i];
+        if (!is_judged(&judged, l->user, l->album, l->time))
+            eval->listens.items[listens++] = *l;
+    }
+    for (size_t i = 0; i < eval->liked.count && !err; i++) {
+        const struct cf_thumb *t = &eval->liked.items[i];
+        if (!is_judged(&judged, t->user, t->album, t->time))
+            eval->liked.items[liked++] = *t;
+    }
+    if (!err) {
+        eval->leaks = eval->listens.count - listens + eval->liked.count - liked;
+        eval->listens.count = listens;
+        eval->liked.count = liked;
+        if (listens == 0)
+            err = cf_fail(detail, CF_E_INVALID,
+                          "%.200s: nothing is left to train on: every listen is judged, or came after",
+                          eval->options.listens);
+    }
+    free(judged.pairs);
+    free(judged.since);
+    return err;
+}
+
+/* ---- the call ---- */
+
+static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
+{
+    const struct cf_eval_options *o = &eval->options;
+    eval->users = cf_names_new();
+    eval->albums = cf_names_new();
+    if (!eval->users || !eval->albums)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for tables");
+    enum cf_err err =
+        cf_listens_read(o->listens, eval->users, eval->albums, &eval->listens, NULL, NULL, detail);
+    if (!err)
+        err = cf_thumbs_read(o->thumbs, eval->users, eval->albums, &eval->thumbs, NULL, NULL, detail);
+    if (!err && o->liked)
+        err = cf_thumbs_read(o->liked, eval->users, eval->albums, &eval->liked, NULL, NULL, detail);
+    if (!err)
+        err = remove_leaks(eval, detail);
+    if (!err)
+        err = cf_matrix_of(&eval->listens, cf_names_count(eval->users), cf_names_count(eval->albums),
+                           &eval->by_user, detail);
+    return err ? err : cf_matrix_transpose(&eval->by_user, &eval->by_album, detail);
+}
+
+static enum cf_err eval_all(struct cf_eval *eval, struct cf_detail *detail)
+{
+    enum cf_err err = read_tables(eval, detail);
+    if (!err && eval->options.covers)
+        err = cf_eval_covers(eval, detail);
+    if (!err)
+        err = cf_eval_models(eval, detail);
+    if (!err)
+        err = cf_eval_judge(eval, detail);
+    return err ? err : cf_eval_report(eval, detail);
+}
+
+static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
+{
+    struct cf_eval eval = {.command = command, .options = {.threads = cf_crew_processors(), .seed = 1}};
+    struct cf_eval_options *o = &eval.options;
+    const struct cf_opt opts[] = {
+        {.name = "listens",
+         .kind = CF_OPT_TEXT,
+         .value = &o->listens,
+         .placeholder = "L.tsv",
+         .help = "what models are trained on: user, album, count, time"},
+        {.name = "thumbs",
+         .kind = CF_OPT_TEXT,
+         .value = &o->thumbs,
+         .placeholder = "T.tsv",
+         .help = "what is judged by, never trained on: user, album, thumb (+1 or -1)"},
+        {.name = "liked",
+         .kind = CF_OPT_TEXT,
+         .value = &o->liked,
+         .placeholder = "U.tsv",
+         .help = "older thumbs: what covers are compared with (default: all listens)"},
+        {.name = "covers",
+         .kind = CF_OPT_TEXT,
+         .value = &o->covers,
+         .placeholder = "C.tsv",
+         .help = "a table with columns album and cover: judges every space too"},
+        {.name = "root",
+         .kind = CF_OPT_TEXT,
+         .value = &o->root,
+         .placeholder = "DIR",
+         .help = "where the table's covers lie (default: beside it)"},
+        {.name = "out",
+         .kind = CF_OPT_TEXT,
+         .value = &o->out,
+         .placeholder = "DIR",
+         .help = "writes auc.svg, auc.png and auc.json there"},
+        {.name = "threads",
+         .kind = CF_OPT_UINT,
+         .value = &o->threads,
+         .low = 1,
+         .high = 256,
+         .placeholder = "N",
+         .help = "for training (default: all processors)"},
+        {.name = "seed",
+         .kind = CF_OPT_UINT,
+         .value = &o->seed,
+         .low = 0,
+         .high = UINT32_MAX,
+         .placeholder = "S",
+         .help = "of everything random (default 1)"},
+        CF_OPT_JSON(&o->json),
+        {.name = NULL}};
+    struct cf_args args;
+    struct cf_detail detail = {""};
+    enum cf_exit result = CF_EXIT_DONE;
+    if (cf_command_parse(command, argc, argv, opts, &args, &result)) {
+        if (!o->listens || !o->thumbs)
+            result = cf_command_misuse(command, "--listens and --thumbs are needed");
+        else if (args.rest_count)
+            result = cf_command_misuse(command, "%.60s: only options are taken", args.rest[0]);
+        else {
+            enum cf_err err = eval_all(&eval, &detail);
+            if (err)
+                cf_say(command->name, cf_str(""), err, &detail);
+            result = cf_exit_of(err);
+        }
+    }
+    eval_fini(&eval);
+    cf_args_free(&args);
+    return result;
+}
+
+const struct cf_command cf_command_eval = {
+    .name = "eval",
+    .usage = "--listens L.tsv --thumbs T.tsv [OPTION...]",
+    .summary = "judge covers and models of listening by users' thumbs",
+    .about = "Trains popularity, item_item, rnn, koren and vector_exp on the listens, scores every thumb "
+             "with each, and gives\n"
+             "the AUC: the chance that an album with a thumb up is ranked above one with a thumb down (0.5 "
+             "is chance). The\n"
+             "figure to quote is the one per user. Intervals are 95 %, by drawing users again 1,000 times.",
+    .run = run,
+};

@@ -1,0 +1,270 @@
+/* Covers as a model: the pictures of a table described as a fleet would, then distances to what each user
+ * liked. */
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/vecfile/vecfile.h"
+#include "deploy/cli/describe.h"
+#include "deploy/cli/eval.h"
+#include "deploy/cli/table.h"
+
+enum { WAYS = CF_COVERS_WAY_COUNT };
+
+/* One space's vectors, by album number. */
+struct look {
+    const struct cf_space *space;
+    float *values;
+    const float **vectors;
+    struct cf_covers covers;
+};
+
+/* Users' seeds, the likes of a table or else all listens, by user. */
+struct likes {
+    uint32_t *liked, *disliked;           /* albums, user after user */
+    size_t *first_liked, *first_disliked; /* [users + 1] */
+};
+
+/* ---- vectors ---- */
+
+static enum cf_err no_memory(struct cf_detail *detail)
+{
+    return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the vectors of the covers");
+}
+
+static enum cf_err place_rows(struct cf_eval *eval, struct look *look, FILE *ids, const char *ids_path,
+                              struct cf_vecfile *file, struct cf_detail *detail)
+{
+    static const char *const required[] = {"album", "flags", NULL};
+    struct cf_table *table = malloc(sizeof *table);
+    if (!table)
+        return no_memory(detail);
+    enum cf_err err = cf_table_init(table, ids, ids_path, required, detail);
+    size_t album = err ? 0 : cf_table_column(table, "album"),
+           flags = err ? 0 : cf_table_column(table, "flags");
+    for (uint64_t row = 0; !err && row < cf_vecfile_count(file); row++) {
+        struct cf_str fields[CF_TABLE_COLUMNS_MAX];
+        float *to = look->values + row * look->space->dim;
+        bool end = false;
+        err = cf_table_next(table, fields, &end, detail);
+        if (!err && !end)
+            err = cf_vecfile_read(file, row, 1, to, detail);
+        uint32_t number = err || end ? CF_NO_NUMBER : cf_names_number(eval->albums, fields[album], false);
+        /* What has no contrast has no vector; covers of albums that nobody heard of are passed over. */
+        if (number != CF_NO_NUMBER && fields[flags].len == 0)
+            look->vectors[number] = to;
+    }
+    free(table);
+    return err;
+}
+
+static enum cf_err read_rows(struct cf_eval *eval, struct look *look, const char *vectors, const char *ids,
+                             struct cf_detail *detail)
+{
+    struct cf_vecfile *file = NULL;
+    FILE *in = fopen(ids, "re");
+    enum cf_err err =
+        in ? cf_vecfile_open(vectors, CF_VECFILE_FLOATS, &file, detail) : cf_fail_errno(detail, ids);
+    if (!err) {
+        look->values = calloc((size_t)cf_vecfile_count(file) * look->space->dim + 1, sizeof(float));
+        look->vectors = calloc((size_t)cf_names_count(eval->albums) + 1, sizeof *look->vectors);
+        err =
+            look->values && look->vectors ? place_rows(eval, look, in, ids, file, detail) : no_memory(detail);
+    }
+    look->covers = (struct cf_covers){look->vectors, cf_names_count(eval->albums), look->space->dim};
+    cf_vecfile_free(file);
+    if (in)
+        fclose(in);
+    return err;
+}
+
+/* The vectors go through files, as `describe --out` writes them, in a folder of their own. */
+static enum cf_err describe_covers(struct cf_eval *eval, struct look *look, struct cf_detail *detail)
+{
+    char folder[] = "/tmp/coverfleet-eval-XXXXXX", vectors[64], ids[64];
+    if (!mkdtemp(folder))
+        return cf_fail_errno(detail, folder);
+    snprintf(vectors, sizeof vectors, "%s/covers.fvecs", folder);
+    snprintf(ids, sizeof ids, "%s/covers.tsv", folder);
+    const struct cf_describe_options options = {.table = eval->options.covers,
+                                                .root = eval->options.root,
+                                                .space = look->space,
+                                                .out = vectors,
+                                                .ids = ids,
+                                                .threads = (unsigned)eval->options.threads,
+                                                .json = eval->options.json};
+    enum cf_exit done = cf_describe_many(eval->command, &options);
+    enum cf_err err = done == CF_EXIT_DONE || done == CF_EXIT_PARTLY
+                          ? read_rows(eval, look, vectors, ids, detail)
+                          : cf_fail(detail, CF_E_INVALID, "%.200s: the covers could not be described",
+                                    eval->options.covers);
+    unlink(vectors);
+    unlink(ids);
+    rmdir(folder);
+    return err;
+}
+
+/* ---- seeds ---- */
+
+static bool likes_init(struct likes *likes, size_t users, size_t thumbs)
+{
+    likes->liked = calloc(thumbs + 1, sizeof *likes->liked);
+    likes->disliked = calloc(thumbs + 1, sizeof *likes->disliked);
+    likes->first_liked = calloc(users + 2, sizeof *likes->first_liked);
+    likes->first_disliked = calloc(users + 2, sizeof *likes->first_disliked);
+    return likes->liked && likes->disliked && likes->first_liked && likes->first_disliked;
+}
+
+static void likes_fini(struct likes *likes)
+{
+    free(likes->liked);
+    free(likes->disliked);
+    free(likes->first_liked);
+    free(likes->first_disliked);
+}
+
+static void sum_up(size_t *first, size_t users)
+{
+    for (size_t i = 2; i < users + 2; i++)
+        first[i] += first[i - 1];
+}
+
+/* `every`: 0 all thumbs; else those whose number is not a multiple of it. */
+static void gather_thumbs(const struct cf_thumbs *thumbs, size_t users, size_t every, struct likes *likes)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < thumbs->count; i++) {
+            const struct cf_thumb *t = &thumbs->items[i];
+            size_t *first = t->up ? likes->first_liked : likes->first_disliked;
+            if (every && i % every == 0)
+                continue;
+            if (pass == 0)
+                first[t->user + 2]++;
+            else
+                (t->up ? likes->liked : likes->disliked)[first[t->user + 1]++] = t->album;
+        }
+        if (pass == 0) {
+            sum_up(likes->first_liked, users);
+            sum_up(likes->first_disliked, users);
+        }
+    }
+}
+
+static void gather_listens(const struct cf_listens *listens, size_t users, struct likes *likes)
+{
+    for (size_t i = 0; i < listens->count; i++)
+        likes->first_liked[listens->items[i].user + 2]++;
+    sum_up(likes->first_liked, users);
+    for (size_t i = 0; i < listens->count; i++)
+        likes->liked[likes->first_liked[listens->items[i].user + 1]++] = listens->items[i].album;
+}
+
+static struct cf_seeds seeds_of(const struct likes *likes, uint32_t user)
+{
+    size_t up = likes->first_liked[user], down = likes->first_disliked[user];
+    return (struct cf_seeds){likes->liked + up, likes->disliked + down, likes->first_liked[user + 1] - up,
+                             likes->first_disliked[user + 1] - down};
+}
+
+/* ---- scores ---- */
+
+/* What has no score gets the mean of its user's others: neither an advantage nor a loss. */
+static void fill_unknown(struct cf_scored *scored, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        double sum = 0, known = 0;
+        if (!isnan(scored[i].score))
+            continue;
+        for (size_t j = 0; j < count; j++)
+            if (scored[j].user == scored[i].user && !isnan(scored[j].score)) {
+                sum += scored[j].score;
+                known++;
+            }
+        scored[i].score = known > 0 ? sum / known : 0;
+    }
+}
+
+static size_t score_all(const struct look *look, enum cf_covers_way way, const struct likes *likes,
+                        const struct cf_thumbs *thumbs, size_t every, struct cf_scored *scored,
+                        size_t *unknown)
+{
+    size_t count = 0;
+    *unknown = 0;
+    for (size_t i = 0; i < thumbs->count; i++) {
+        const struct cf_thumb *t = &thumbs->items[i];
+        if (every && i % every != 0)
+            continue;
+        struct cf_seeds seeds = seeds_of(likes, t->user);
+        if (t->seed != CF_NO_NUMBER)
+            seeds = (struct cf_seeds){&t->seed, NULL, 1, 0};
+        double score = cf_covers_score(&look->covers, way, &seeds, t->album);
+        *unknown += isnan(score) ? 1 : 0;
+        scored[count++] = (struct cf_scored){t->user, t->user, score, t->up};
+    }
+    fill_unknown(scored, count);
+    return count;
+}
+
+/* The way that serves best on a fifth of the likes, given the other four fifths. */
+static enum cf_err choose_way(struct cf_eval *eval, const struct look *look, enum cf_covers_way *best,
+                              struct cf_detail *detail)
+{
+    enum { EVERY = 5 };
+    size_t users = cf_names_count(eval->users), unknown;
+    const struct cf_auc_options quick = {.resamples = 1, .seed = eval->options.seed};
+    struct cf_scored *scored = calloc(eval->liked.count + 1, sizeof *scored);
+    struct likes likes = {0};
+    double most = -1;
+    enum cf_err err = scored && likes_init(&likes, users, eval->liked.count) ? CF_OK : no_memory(detail);
+    if (!err)
+        gather_thumbs(&eval->liked, users, EVERY, &likes);
+    for (int way = 0; way < WAYS && !err; way++) {
+        struct cf_auc auc;
+        size_t count =
+            score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, EVERY, scored, &unknown);
+        err = cf_auc_per_user(scored, count, &quick, &auc, detail);
+        if (!err && auc.value > most) {
+            most = auc.value;
+            *best = (enum cf_covers_way)way;
+        }
+    }
+    likes_fini(&likes);
+    free(scored);
+    return err;
+}
+
+static enum cf_err score_look(struct cf_eval *eval, const struct look *look, struct cf_detail *detail)
+{
+    enum cf_covers_way way = CF_COVERS_MEAN;
+    size_t users = cf_names_count(eval->users);
+    struct likes likes = {0};
+    struct cf_eval_result *result = cf_eval_add(eval, look->space->name);
+    size_t seeds = eval->liked.count ? eval->liked.count : eval->listens.count;
+    enum cf_err err = result && likes_init(&likes, users, seeds) ? CF_OK : no_memory(detail);
+    if (!err && eval->liked.count)
+        err = choose_way(eval, look, &way, detail);
+    if (!err && eval->liked.count)
+        gather_thumbs(&eval->liked, users, 0, &likes);
+    else if (!err)
+        gather_listens(&eval->listens, users, &likes);
+    if (!err) {
+        score_all(look, way, &likes, &eval->thumbs, 0, result->scored, &result->unknown);
+        snprintf(result->how, sizeof result->how, "%s", cf_covers_way_name(way));
+    }
+    likes_fini(&likes);
+    return err;
+}
+
+enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; i < CF_SPACE_COUNT && !err; i++) {
+        struct look look = {.space = &cf_spaces[i]};
+        err = describe_covers(eval, &look, detail);
+        if (!err)
+            err = score_look(eval, &look, detail);
+        free(look.values);
+        free(look.vectors);
+    }
+    return err;
+}

@@ -1,0 +1,236 @@
+/* From scores to figures, and from figures to a table, JSON and a chart. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/base/file.h"
+#include "deploy/cli/chart.h"
+#include "deploy/cli/eval.h"
+#include "deploy/cli/json.h"
+
+/* Bands of popularity: albums with at most so many listeners. */
+static const struct {
+    const char *name;
+    uint64_t most;
+} bands[CF_EVAL_BANDS] = {{"cold (0)", 0}, {"1-20", 20}, {"21-100", 100}, {"over 100", UINT64_MAX}};
+
+static int band_of(const struct cf_eval *eval, uint32_t album)
+{
+    uint64_t listeners = eval->by_album.first[album + 1] - eval->by_album.first[album];
+    int band = 0;
+    while (listeners > bands[band].most)
+        band++;
+    return band;
+}
+
+/* A band may hold too little to measure: that is no error of the whole. */
+static struct cf_auc auc_of(struct cf_scored *scored, size_t count, const struct cf_auc_options *options)
+{
+    struct cf_auc auc;
+    struct cf_detail ignored;
+    if (cf_auc_per_user(scored, count, options, &auc, &ignored))
+        auc.value = auc.low = auc.high = NAN;
+    return auc;
+}
+
+static void judge_bands(const struct cf_eval *eval, struct cf_eval_result *result, struct cf_scored *copy,
+                        const struct cf_auc_options *options)
+{
+    for (int band = 0; band < CF_EVAL_BANDS; band++) {
+        size_t count = 0;
+        for (size_t i = 0; i < eval->thumbs.count; i++)
+            if (band_of(eval, eval->thumbs.items[i].album) == band)
+                copy[count++] = result->scored[i];
+        result->bands[band] = auc_of(copy, count, options);
+    }
+}
+
+static const struct cf_eval_result *find(const struct cf_eval *eval, const char *name)
+{
+    for (size_t i = 0; i < eval->result_count; i++)
+        if (strcmp(eval->results[i].name, name) == 0)
+            return &eval->results[i];
+    return NULL;
+}
+
+static enum cf_err judge_one(struct cf_eval *eval, struct cf_eval_result *result, struct cf_scored *copy,
+                             struct cf_detail *detail)
+{
+    const struct cf_auc_options options = {1000, eval->options.seed};
+    const struct cf_eval_result *random = find(eval, "random"), *item_item = find(eval, "item_item");
+    size_t count = eval->thumbs.count;
+    memcpy(copy, result->scored, count * sizeof *copy);
+    enum cf_err err = cf_auc_pooled(copy, count, &options, &result->pooled, detail);
+    memcpy(copy, result->scored, count * sizeof *copy);
+    if (!err)
+        err = cf_auc_per_user(copy, count, &options, &result->per_user, detail);
+    if (!err)
+        err = cf_auc_difference(result->scored, random->scored, count, &options, &result->to_random, detail);
+    if (!err)
+        err = cf_auc_difference(result->scored, item_item->scored, count, &options, &result->to_item_item,
+                                detail);
+    if (!err)
+        judge_bands(eval, result, copy, &options);
+    return err;
+}
+
+enum cf_err cf_eval_judge(struct cf_eval *eval, struct cf_detail *detail)
+{
+    struct cf_scored *copy = calloc(eval->thumbs.count + 1, sizeof *copy);
+    enum cf_err err =
+        copy ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory to judge %zu thumbs", eval->thumbs.count);
+    for (size_t i = 0; i < eval->result_count && !err; i++)
+        err = judge_one(eval, &eval->results[i], copy, detail);
+    free(copy);
+    return err;
+}
+
+/* ---- telling ---- */
+
+static void print_auc(const struct cf_auc *auc)
+{
+    if (isfinite(auc->value))
+        printf("  %6.3f %+.3f %+.3f", auc->value, auc->low - auc->value, auc->high - auc->value);
+    else
+        printf("  %20s", "too few");
+}
+
+static void print_table(const struct cf_eval *eval)
+{
+    printf("%zu listens of %u users, %zu thumbs (%llu up, %llu down); AUC with 95 %% intervals\n",
+           eval->listens.count, cf_names_count(eval->users), eval->thumbs.count,
+           (unsigned long long)eval->results[0].pooled.ups,
+           (unsigned long long)eval->results[0].pooled.downs);
+    printf("%zu listens and likes are judged, or came after: they were not trained on\n\n", eval->leaks);
+    printf("%-11s  %20s  %20s  %20s  %20s  %7s %7s\n", "", "per user", "pooled", "less random",
+           "less item_item", "unknown", "seconds");
+    for (size_t i = 0; i < eval->result_count; i++) {
+        const struct cf_eval_result *r = &eval->results[i];
+        printf("%-11s", r->name);
+        print_auc(&r->per_user);
+        print_auc(&r->pooled);
+        print_auc(&r->to_random);
+        print_auc(&r->to_item_item);
+        printf("  %7zu %7.1f%s%s\n", r->unknown, r->seconds, r->how[0] ? "  by " : "", r->how);
+    }
+    printf("\nper user, by listeners of the album\n%-11s", "");
+    for (int b = 0; b < CF_EVAL_BANDS; b++)
+        printf("  %20s", bands[b].name);
+    putchar('\n');
+    for (size_t i = 0; i < eval->result_count; i++) {
+        printf("%-11s", eval->results[i].name);
+        for (int b = 0; b < CF_EVAL_BANDS; b++)
+            print_auc(&eval->results[i].bands[b]);
+        putchar('\n');
+    }
+}
+
+static void json_auc(struct cf_json *json, const char *key, const struct cf_auc *auc)
+{
+    cf_json_object(json, key);
+    cf_json_real(json, "value", auc->value);
+    cf_json_real(json, "low", auc->low);
+    cf_json_real(json, "high", auc->high);
+    cf_json_uint(json, "ups", auc->ups);
+    cf_json_uint(json, "downs", auc->downs);
+    cf_json_uint(json, "users", auc->groups);
+    cf_json_end(json);
+}
+
+static void json_result(struct cf_json *json, const struct cf_eval_result *r)
+{
+    cf_json_object(json, NULL);
+    cf_json_word(json, "model", r->name);
+    cf_json_word(json, "way", r->how);
+    cf_json_uint(json, "unknown", r->unknown);
+    cf_json_real(json, "seconds", r->seconds);
+    json_auc(json, "per_user", &r->per_user);
+    json_auc(json, "pooled", &r->pooled);
+    json_auc(json, "less_random", &r->to_random);
+    json_auc(json, "less_item_item", &r->to_item_item);
+    cf_json_array(json, "bands");
+    for (int b = 0; b < CF_EVAL_BANDS; b++) {
+        cf_json_object(json, NULL);
+        cf_json_word(json, "listeners", bands[b].name);
+        json_auc(json, "per_user", &r->bands[b]);
+        cf_json_end(json);
+    }
+    cf_json_end(json);
+    cf_json_end(json);
+}
+
+static enum cf_err print_json(const struct cf_eval *eval, FILE *out, struct cf_detail *detail)
+{
+    struct cf_json *json = cf_json_new();
+    cf_json_uint(json, "listens", eval->listens.count);
+    cf_json_uint(json, "users", cf_names_count(eval->users));
+    cf_json_uint(json, "albums", cf_names_count(eval->albums));
+    cf_json_uint(json, "thumbs", eval->thumbs.count);
+    cf_json_uint(json, "leaks", eval->leaks);
+    cf_json_array(json, "models");
+    for (size_t i = 0; i < eval->result_count; i++)
+        json_result(json, &eval->results[i]);
+    cf_json_end(json);
+    enum cf_err err = cf_json_print(json, out, detail);
+    cf_json_free(json);
+    return err;
+}
+
+static enum cf_err write_chart(const struct cf_eval *eval, const char *path, struct cf_detail *detail)
+{
+    struct cf_chart_bar chart_bars[CF_EVAL_RESULTS_MAX];
+    double least = .5, most = .5;
+    for (size_t i = 0; i < eval->result_count; i++) {
+        const struct cf_auc *auc = &eval->results[i].per_user;
+        chart_bars[i] = (struct cf_chart_bar){eval->results[i].name, auc->value, auc->low, auc->high};
+        least = fmin(least, auc->low);
+        most = fmax(most, auc->high);
+    }
+    const struct cf_chart chart = {
+        .title = "Can the cover recommend?",
+        .axis = "AUC on users' thumbs, mean of users",
+        .note = "bars: mean over users with both kinds of thumbs; whiskers: 95 % by drawing users "
+                "again; dashed: chance",
+        .from = floor(fmin(least, .45) * 20) / 20,
+        .to = ceil(most * 20 + .2) / 20,
+        .reference = .5,
+        .bars = chart_bars,
+        .bar_count = eval->result_count};
+    return cf_chart_write(&chart, path, detail);
+}
+
+static enum cf_err write_files(const struct cf_eval *eval, struct cf_detail *detail)
+{
+    char path[4096];
+    const char *out = eval->options.out;
+    enum cf_err err = cf_file_make_dirs(out, detail);
+    snprintf(path, sizeof path, "%s/auc.svg", out);
+    if (!err)
+        err = write_chart(eval, path, detail);
+    snprintf(path, sizeof path, "%s/auc.png", out);
+    if (!err)
+        err = write_chart(eval, path, detail);
+    snprintf(path, sizeof path, "%s/auc.json", out);
+    FILE *json = err ? NULL : fopen(path, "we");
+    if (!err && !json)
+        err = cf_fail_errno(detail, path);
+    if (!err)
+        err = print_json(eval, json, detail);
+    if (json && fclose(json) != 0 && !err)
+        err = cf_fail_errno(detail, path);
+    return err;
+}
+
+enum cf_err cf_eval_report(const struct cf_eval *eval, struct cf_detail *detail)
+{
+    enum cf_err err = eval->options.out ? write_files(eval, detail) : CF_OK;
+    if (err)
+        return err;
+    if (eval->options.json)
+        return print_json(eval, stdout, detail);
+    print_table(eval);
+    if (eval->options.out)
+        printf("\nthe chart: %s/auc.svg and auc.png\n", eval->options.out);
+    return CF_OK;
+}

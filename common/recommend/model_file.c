@@ -114,6 +114,8 @@ static enum cf_err take_header(struct loading *l, struct cf_bytes file)
         return corrupt(l, "its checksum is wrong");
     l->in = cf_cursor((struct cf_bytes){file.data + 8, file.len - 8 - sizeof sum});
     uint32_t version = cf_cursor_u32(&l->in), kind = cf_cursor_u32(&l->in);
+    if (!cf_cursor_ok(&l->in))
+        return corrupt(l, "it was cut short");
     if (version != VERSION)
         return cf_fail(l->detail, CF_E_BAD_VERSION, "%.200s: a model file of version %u: %d is wanted",
                        l->path, version, VERSION);

@@ -240,7 +240,9 @@ static enum cf_err read_listens(struct reader *r, struct cf_listens *listens)
 {
     size_t room = 0;
     enum cf_err err = reader_open(r, listen_columns, LISTEN_COLUMNS);
-    listens->has_times = !err && r->places[LISTEN_TIME] >= 0;
+    if (err)
+        return err;
+    listens->has_times = r->places[LISTEN_TIME] >= 0;
     while (!err && (err = next_line(r)) == CF_OK) {
         void *items = listens->items;
         if (r->line[0] == '\0')
@@ -351,6 +353,8 @@ static enum cf_err read_numbered(struct reader *r, struct numbered **numbered, s
 {
     size_t room = 0;
     enum cf_err err = reader_open(r, thumb_columns, THUMB_COLUMNS);
+    if (err)
+        return err;
     while (!err && (err = next_line(r)) == CF_OK) {
         void *items = *numbered;
         if (r->line[0] == '\0')

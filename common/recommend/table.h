@@ -2,9 +2,10 @@
  * columns are found by name, others are passed over, so that a table may carry more. What is wrong is one
  * error that names the file and the line.
  *
- *   listens: user, album, count (optional, 1), time (optional, seconds; a user's lines are then put in order
- * of time, and otherwise keep the order of the file) thumbs:  user, album, thumb (+1, 1 or -1), time
- * (optional), seed (optional: the album it was shown for)
+ *   listens: user, album, count (optional: 1), time (optional, in seconds)
+ *   thumbs:  user, album, thumb (+1, 1 or -1), time (optional), seed (optional: what it was shown for)
+ *
+ * A user's listens are put in order of time where there is one, and otherwise keep that of the file.
  *
  * Users and albums become numbers, 0, 1, … in order of first appearance, through one `cf_names` shared by all
  * tables of a run. Memory: 16 bytes a listen, 24 a thumb, the ids once. One thread. */
@@ -58,9 +59,9 @@ struct cf_thumbs {
 typedef void cf_table_progress(void *arg, uint64_t done, uint64_t all);
 
 /* CF_E_NOT_FOUND, CF_E_INVALID (a missing column, a line that is wrong: file, line and what to do),
- * CF_E_NO_MEMORY. A pair of user and album may come more than once in listens (each is a listen); in thumbs
- * the same pair twice with different thumbs is an error. An empty table (a line of names only, or nothing at
- * all) is CF_E_INVALID too. */
+ * CF_E_NO_MEMORY. A pair of user and album may come more than once in listens (each is a listen); in thumbs,
+ * with the same seed, the last line counts, as somebody's second thought. An empty table (a line of names
+ * only, or nothing at all) is CF_E_INVALID too. */
 enum cf_err cf_listens_read(const char *path, struct cf_names *users, struct cf_names *albums,
                             struct cf_listens *listens, cf_table_progress *progress, void *arg,
                             struct cf_detail *detail) CF_MUST_CHECK;

@@ -4,6 +4,7 @@
 
 #include "common/base/rng.h"
 #include "common/recommend/blas.h"
+#include "common/recommend/model_inside.h"
 #include "common/recommend/rnn_inside.h"
 #include "common/recommend/softmax.h"
 
@@ -91,11 +92,23 @@ void cf_rnn_net_fini(struct cf_rnn_net *net)
 
 /* ---- forward ---- */
 
+/* By tanh x = (1 - e) / (1 + e), e = exp(-2 |x|), many at once. */
+static void tanh_all(float *x, uint32_t count)
+{
+    float e[CF_MODEL_FACTORS_MAX];
+    for (uint32_t j = 0; j < count; j++)
+        e[j] = -2 * fabsf(x[j]);
+    cf_softmax_exp(e, count, 0);
+    for (uint32_t j = 0; j < count; j++)
+        x[j] = copysignf((1 - e[j]) / (1 + e[j]), x[j]);
+}
+
 void cf_rnn_step(const struct cf_rnn_params *p, const float *before, uint32_t album, float *after)
 {
     const float *in = p->in + (size_t)album * p->factors;
     for (uint32_t j = 0; j < p->factors; j++)
-        after[j] = tanhf(in[j] + p->shift[j] + dot(p->loop + (size_t)j * p->factors, before, p->factors));
+        after[j] = in[j] + p->shift[j] + dot(p->loop + (size_t)j * p->factors, before, p->factors);
+    tanh_all(after, p->factors);
 }
 
 static float *hidden_of(const struct cf_rnn_net *net, size_t window)

@@ -4,43 +4,86 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 16 };
+#include "common/base/cpu.h"
 
-/* Cephes' expf for x <= 0 without a branch, so that the compiler makes vectors of it: 2^k times a polynomial.
- */
-static inline float exp_of(float x)
+/* Lanes are the same at every SIMD level, and so is the order of sums. */
+enum { LANES = 16, BLOCK = 256 };
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+#define EVERY __attribute__((always_inline)) static inline
+
+/* Cephes' expf of x - most <= 0 without a branch: 2^k times a polynomial. */
+EVERY void exp_lanes(float *values, float most, floats *sum)
 {
-    x = x < -87.f ? -87.f : x;
-    int32_t k = (int32_t)(x * 1.44269504f - .5f);
-    float r = x - (float)k * .693359375f + (float)k * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
+    floats x, floor = (floats){0} - 87.f;
+    memcpy(&x, values, sizeof x);
+    x -= most;
+    ints below = x < floor;
+    x = (floats)(((ints)x & ~below) | ((ints)floor & below));
+    ints k = __builtin_convertvector(x * 1.44269504f - .5f, ints);
+    floats whole = __builtin_convertvector(k, floats), r = x - whole * .693359375f + whole * 2.12194440e-4f;
+    floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1;
-    int32_t bits = (k + 127) * (1 << 23);
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return p * power;
+    p = (p * r * r + r + 1) * (floats)((k + 127) * (1 << 23));
+    memcpy(values, &p, sizeof p);
+    *sum += p;
 }
 
-double cf_softmax_exp(float *values, size_t count, float most)
+/* Fewer than LANES. */
+EVERY double exp_rest(float *values, size_t count, float most)
+{
+    float lanes[LANES];
+    floats unused = {0};
+    double sum = 0;
+    for (size_t i = 0; i < LANES; i++)
+        lanes[i] = i < count ? values[i] : most;
+    exp_lanes(lanes, most, &unused);
+    memcpy(values, lanes, count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        sum += (double)values[i];
+    return sum;
+}
+
+EVERY double exp_all(float *values, size_t count, float most)
 {
     double sum = 0;
-    for (size_t begin = 0; begin < count; begin += 256) {
-        size_t end = count - begin < 256 ? count : begin + 256, i = begin;
-        float part[LANES] = {0};
-        for (; i + LANES <= end; i += LANES)
-            for (size_t lane = 0; lane < LANES; lane++)
-                part[lane] += values[i + lane] = exp_of(values[i + lane] - most);
-        for (; i < end; i++)
-            part[0] += values[i] = exp_of(values[i] - most);
+    size_t whole = count / LANES * LANES;
+    for (size_t begin = 0; begin < whole; begin += BLOCK) {
+        size_t end = whole - begin < BLOCK ? whole : begin + BLOCK;
+        floats part = {0};
+        for (size_t i = begin; i < end; i += LANES)
+            exp_lanes(values + i, most, &part);
         for (size_t lane = 0; lane < LANES; lane++)
             sum += (double)part[lane];
     }
-    return sum;
+    return sum + exp_rest(values + whole, count - whole, most);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static double exp_avx2(float *values, size_t count, float most)
+{
+    return exp_all(values, count, most);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static double
+exp_avx512(float *values, size_t count, float most)
+{
+    return exp_all(values, count, most);
+}
+#endif
+
+double cf_softmax_exp(float *values, size_t count, float most)
+{
+#if defined(__x86_64__)
+    if (cf_cpu_simd() == CF_SIMD_AVX512)
+        return exp_avx512(values, count, most);
+    if (cf_cpu_simd() == CF_SIMD_AVX2)
+        return exp_avx2(values, count, most);
+#endif
+    return exp_all(values, count, most);
 }
 
 float cf_softmax_most(const float *values, size_t count)

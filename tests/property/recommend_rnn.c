@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "common/base/cpu.h"
 #include "common/recommend/model_inside.h"
 #include "common/recommend/rnn_inside.h"
 #include "common/recommend/softmax.h"
@@ -156,19 +157,35 @@ static void a_planted_order_is_learned(void **state)
     world_fini(&w);
 }
 
+/* Lengths around those of vectors, at every level that the machine has. */
+static void check_exponentials(size_t count)
+{
+    float x[300] = {0}, y[300];
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)(y[i] = x[i] = 3 - (float)(i % 251) * .34f) - 3);
+    assert_true(count == 0 ? cf_softmax_most(x, 0) < -1e38f : cf_softmax_most(x, count) == 3);
+    assert_true(fabs(cf_softmax_exp(x, count, 3) - sum) <= 1e-6 * sum);
+    for (size_t i = 0; i < count; i++)
+        assert_true(fabs((double)x[i] / exp((double)(y[i] - 3)) - 1) < 3e-7);
+}
+
 static void exponentials_are_near_enough(void **state)
 {
     (void)state;
-    enum { COUNT = 997 };
-    float x[COUNT], y[COUNT];
-    double sum = 0;
-    for (int i = 0; i < COUNT; i++)
-        sum += exp((double)(y[i] = x[i] = 3 - (float)i * .0817f) - 3);
-    assert_true(cf_softmax_most(x, COUNT) == 3);
-    assert_true(fabs(cf_softmax_exp(x, COUNT, 3) - sum) < 1e-6 * sum);
-    for (int i = 0; i < COUNT; i++)
-        assert_true(fabs((double)x[i] / exp((double)(y[i] - 3)) - 1) < 3e-7);
-    assert_true(cf_softmax_most(x, 0) < -1e38f);
+    enum cf_simd most = cf_cpu_simd();
+    float far[] = {0, -100, -1e30f, -INFINITY};
+    for (int level = CF_SIMD_SCALAR; level <= (int)most; level++) {
+        cf_cpu_simd_limit((enum cf_simd)level);
+        for (size_t count = 0; count < 70; count++)
+            check_exponentials(count);
+        for (size_t count = 250; count <= 300; count++)
+            check_exponentials(count);
+    }
+    cf_cpu_simd_limit(most);
+    assert_true(fabs(cf_softmax_exp(far, 4, 0) - 1) < 1e-6);
+    for (int i = 1; i < 4; i++)
+        assert_true(far[i] > 0 && far[i] < 1e-37f);
 }
 
 int main(void)

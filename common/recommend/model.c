@@ -50,8 +50,11 @@ uint64_t cf_model_bytes(enum cf_model_kind kind, const struct cf_training *train
     if (kind == CF_MODEL_ITEM_ITEM) /* its lists of similar albums, and a copy of what was listened to */
         bytes += training->album_count * (uint64_t)CF_MODEL_SIMILAR_MAX * 8 +
                  cf_matrix_nonzeros(training->by_user) * 8;
-    if (kind == CF_MODEL_VECTOR_EXP || kind == CF_MODEL_RNN) /* gradients and what the steps remember */
-        bytes *= 3;
+    if (kind == CF_MODEL_RNN) /* two rows an album, a bias, and Adam's two moments of each; the sequences */
+        bytes += training->album_count * (2 * (uint64_t)options->factors + 1) * 3 * sizeof(float) +
+                 training->listens->count * (sizeof(uint32_t) + sizeof(uint64_t));
+    if (kind == CF_MODEL_VECTOR_EXP) /* what its steps remember of a user */
+        bytes += training->user_count * (uint64_t)(sizeof(uint32_t) + 2 * sizeof(double));
     return bytes;
 }
 

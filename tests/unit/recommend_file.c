@@ -119,12 +119,14 @@ static struct cf_buf contents(enum cf_model_kind kind)
 /* Writes what was changed, with a checksum that is right again if `sealed`. */
 static void write_file(const uint8_t *bytes, size_t len, bool sealed)
 {
-    FILE *file = fopen(path, "wb");
+    FILE *file = fopen(path, "r+b"); /* a file emptied first would be flushed each time */
     uint64_t sum = len >= 8 ? cf_xxh3((struct cf_bytes){bytes, len - 8}) : 0;
     size_t kept = sealed && len >= 8 ? len - 8 : len;
     assert_int_equal(fwrite(bytes, 1, kept, file), kept);
     if (kept < len)
         assert_int_equal(fwrite(&sum, 1, 8, file), 8);
+    assert_int_equal(fflush(file), 0);
+    assert_int_equal(ftruncate(fileno(file), (off_t)len), 0);
     fclose(file);
 }
 

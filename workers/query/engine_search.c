@@ -87,6 +87,7 @@ static enum cf_err search_part(struct part *part, struct cf_ann_hit *hits, struc
     const struct cf_engine_query *query = search->query;
     struct cf_ann_query ask = {.vector = query->vector,
                                .k = query->k,
+                               .radius = query->radius,
                                .recall = query->recall,
                                .exact = query->exact,
                                .full = query->exact ? full_item : NULL,

@@ -9,6 +9,10 @@
 
 enum family { META, JOBS, PAYLOAD, ALBUMS, DEAD, QUARANTINE, FAMILY_COUNT };
 enum { ENTRY_BYTES = 16 }; /* of the batch around a key and a value */
+/* Nobody follows a journal, so its log may be longer than a shard's: a picture whose album is described
+ * before its buffer is written out never comes to a table. Writing one out must fit
+ * broker.disk_reserve_bytes. */
+enum { WAL_BYTES_MAX = 24 << 20 };
 
 static const char *const family_names[FAMILY_COUNT] = {"meta",   "jobs", "payload",
                                                        "albums", "dead", "quarantine"};
@@ -371,7 +375,8 @@ static enum cf_err settle_epoch(struct cf_journal *journal, uint64_t wall_ms, st
 static enum cf_err open_at(struct cf_journal *journal, const struct cf_home *home, uint64_t wall_ms,
                            struct cf_detail *detail)
 {
-    const struct cf_kv_options options = {.families = family_names, .family_count = FAMILY_COUNT};
+    const struct cf_kv_options options = {
+        .families = family_names, .family_count = FAMILY_COUNT, .wal_bytes_max = WAL_BYTES_MAX};
     cf_buf_init(&journal->value);
     journal->arena = cf_arena_new();
     if (!journal->arena)

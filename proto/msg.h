@@ -28,6 +28,11 @@ enum cf_limit {
     CF_ALBUM_WIRE_BYTES_MAX = 4096, /* of an album id or space that is asked for: longer ones break the message, those over
                                        255 or not UTF-8 only their own entry (cf_album_check) */
     CF_TARGETS_MAX = 10000,         /* targets of one query */
+    CF_EXCLUDE_MAX = 10000,         /* albums that a query does not want */
+    CF_FILTERS_MAX = 16,            /* keys of a query's filters */
+    CF_FILTER_VALUES_MAX = 64,      /* values of one of them */
+    CF_SPACES_MAX = 16,             /* spaces of one query */
+    CF_SAME_MAX = 64,               /* albums that a neighbour lists as standing for them */
     CF_FLEET_MAX = 4096,            /* workers, shards and indexes of one fleet */
     CF_CREDIT_MAX = 1000000,
     CF_NAME_BYTES_MAX = 64,         /* kinds, error names, events, worker names, shards */
@@ -46,6 +51,8 @@ enum cf_limit {
     X(CF_KIND_STATES_OK, "states_ok", states)                                                                          \
     X(CF_KIND_QUERY, "query", query)                                                                                   \
     X(CF_KIND_QUERY_OK, "query_ok", answer)                                                                            \
+    X(CF_KIND_VECTOR, "vector", wanted)                                                                                \
+    X(CF_KIND_VECTOR_OK, "vector_ok", vectors)                                                                         \
     X(CF_KIND_SHOW, "show", show)                                                                                      \
     X(CF_KIND_SHOW_OK, "show_ok", story)                                                                               \
     X(CF_KIND_STATUS, "status", empty)                                                                                 \
@@ -138,19 +145,43 @@ struct cf_states {
     size_t state_count;
 };
 
-/* query: a batch of targets in one space. Exactly one of album, image, vector is set a target. */
+/* query: a batch of targets. Exactly one of album, image, vector, vectors is set a target. */
+struct cf_space_vector {
+    struct cf_str space;
+    struct cf_bytes vector; /* float32, little-endian, dim * 4 bytes */
+};
 struct cf_target {
     struct cf_str album;
     struct cf_bytes image;
-    struct cf_bytes vector; /* float32, little-endian, dim * 4 bytes */
+    struct cf_bytes vector; /* in the query's one space */
+    struct cf_space_vector *vectors; /* in each of its spaces */
+    size_t vector_count;
+};
+/* An album passes whose meta value of the key is one of these, byte by byte. */
+struct cf_filter {
+    struct cf_str key; /* "artist", "genre" */
+    struct cf_str *values;
+    size_t value_count;
+};
+struct cf_weight {
+    struct cf_str space;
+    double weight;
 };
 struct cf_query {
-    struct cf_str space;
+    struct cf_str space; /* empty when `spaces` are given */
     uint64_t k;
     double recall;        /* 0 means the fleet's default */
     uint64_t deadline_ms; /* 0 means the fleet's default */
     bool exact;
     bool include_self;
+    double radius;   /* 0: none; otherwise only neighbours within this distance */
+    double collapse; /* 0: none; otherwise neighbours no farther from each other than this become one */
+    struct cf_str *exclude; /* albums */
+    size_t exclude_count;
+    struct cf_filter *filters; /* all of them must let an album pass */
+    size_t filter_count;
+    struct cf_weight *spaces; /* several spaces at once, see PROTOCOL.md; none: `space` */
+    size_t space_count;
     struct cf_target *targets;
     size_t target_count;
 };
@@ -158,7 +189,10 @@ struct cf_query {
 struct cf_neighbor {
     struct cf_str album;
     double distance;
-    struct cf_str title, artist; /* empty when not known */
+    struct cf_str title, artist, genre; /* empty when not known */
+    struct cf_str *same; /* with `collapse`: the nearest of the albums that this one stands for, besides itself */
+    size_t same_listed;
+    uint64_t same_count; /* all of them */
 };
 struct cf_answer_result {
     struct cf_str error, detail; /* set when this target failed */
@@ -172,6 +206,24 @@ struct cf_answer {
     uint64_t stale_ms;
     uint64_t unreadable_shards; /* whose albums may be missing */
     struct cf_answer_result *results;
+    size_t result_count;
+};
+
+/* vector: what the fleet knows these albums by, in one space. vector_ok: one result an album, in the order asked. */
+struct cf_wanted {
+    struct cf_str space;
+    uint64_t deadline_ms; /* as of a query */
+    struct cf_str *albums;
+    size_t album_count;
+};
+struct cf_vector_result {
+    struct cf_str error, detail; /* set when there is no vector */
+    struct cf_bytes vector;      /* float32, little-endian, dim * 4 bytes */
+};
+struct cf_vectors {
+    struct cf_str space;
+    uint64_t space_version; /* of the descriptor: vectors of different versions do not compare */
+    struct cf_vector_result *results;
     size_t result_count;
 };
 
@@ -214,6 +266,8 @@ struct cf_index_status {
     struct cf_str space;
     uint64_t generation, count, build_ms, published_ms; /* published_ms: wall clock */
     uint64_t tail; /* described, not in it yet */
+    double recall; /* mean of the answers that were compared with exact ones since the worker began; 0 without any */
+    uint64_t recall_checks; /* how many those are */
 };
 struct cf_status {
     uint64_t queued, delayed, leased, described, indexed, dead, removed; /* albums, disjoint */
@@ -383,6 +437,8 @@ struct cf_msg {
         struct cf_states states;
         struct cf_query query;
         struct cf_answer answer;
+        struct cf_wanted wanted;
+        struct cf_vectors vectors;
         struct cf_show show;
         struct cf_story story;
         struct cf_empty empty;

@@ -46,6 +46,11 @@
         .key = #member, .type = CF_FIELD_LIST, .flags = flag, .offset = offsetof(S, member),                 \
         .count_offset = offsetof(S, counter), .max = high, .table = &elements                                \
     }
+#define MAP(S, member, counter, high, entries)                                                               \
+    {                                                                                                        \
+        .key = #member, .type = CF_FIELD_MAP, .offset = offsetof(S, member),                                 \
+        .count_offset = offsetof(S, counter), .max = high, .table = &entries                                 \
+    }
 /* A version is two keys; seq 0 is no version, so the required one starts at 1. */
 #define VERSION(S, flag)                                                                                     \
     {.key = "epoch", .type = CF_FIELD_UINT, .flags = flag, .offset = offsetof(S, version.epoch)},            \
@@ -131,12 +136,35 @@ static const struct cf_field states_fields[] = {
     LIST(struct cf_states, states, state_count, CF_FIELD_REQUIRED, CF_BATCH_MAX, album_state),
 };
 
+static const struct cf_field space_vector_fields[] = {
+    SPACE(struct cf_space_vector, CF_FIELD_REQUIRED),
+    BYTES(struct cf_space_vector, vector, 0, 0),
+};
+TABLE(space_vector, "query.targets.vectors", struct cf_space_vector);
 static const struct cf_field target_fields[] = {
     STR(struct cf_target, album, CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX),
     BYTES(struct cf_target, image, 0, 0),
     BYTES(struct cf_target, vector, 0, 0),
+    MAP(struct cf_target, vectors, vector_count, CF_SPACES_MAX, space_vector),
 };
 TABLE(target, "query.targets", struct cf_target);
+static const struct cf_field filter_fields[] = {
+    STR(struct cf_filter, key, CF_FIELD_REQUIRED, 1, CF_META_KEY_BYTES_MAX),
+    {.key = "values",
+     .type = CF_FIELD_STRS,
+     .flags = CF_FIELD_REQUIRED,
+     .offset = offsetof(struct cf_filter, values),
+     .count_offset = offsetof(struct cf_filter, value_count),
+     .min = 1,
+     .max = CF_FILTER_VALUES_MAX,
+     .each_max = CF_META_VALUE_BYTES_MAX},
+};
+TABLE(filter, "query.filters", struct cf_filter);
+static const struct cf_field weight_fields[] = {
+    SPACE(struct cf_weight, CF_FIELD_REQUIRED),
+    REAL(struct cf_weight, weight, CF_FIELD_REQUIRED, 0, 0),
+};
+TABLE(weight, "query.spaces", struct cf_weight);
 static const struct cf_field query_fields[] = {
     STR(struct cf_query, space, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX),
     UINT(struct cf_query, k, CF_FIELD_REQUIRED, 0, 0),
@@ -144,6 +172,11 @@ static const struct cf_field query_fields[] = {
     UINT(struct cf_query, deadline_ms, 0, 0, CF_DEADLINE_MS_MAX),
     BOOL(struct cf_query, exact),
     BOOL(struct cf_query, include_self),
+    REAL(struct cf_query, radius, 0, 0, 0),
+    REAL(struct cf_query, collapse, 0, 0, 0),
+    STRS(struct cf_query, exclude, exclude_count, CF_FIELD_RAW, CF_EXCLUDE_MAX, CF_ALBUM_WIRE_BYTES_MAX),
+    MAP(struct cf_query, filters, filter_count, CF_FILTERS_MAX, filter),
+    MAP(struct cf_query, spaces, space_count, CF_SPACES_MAX, weight),
     LIST(struct cf_query, targets, target_count, CF_FIELD_REQUIRED, CF_TARGETS_MAX, target),
 };
 
@@ -152,6 +185,9 @@ static const struct cf_field neighbor_fields[] = {
     REAL(struct cf_neighbor, distance, CF_FIELD_REQUIRED, 0, 0),
     STR(struct cf_neighbor, title, 0, 0, CF_META_VALUE_BYTES_MAX),
     STR(struct cf_neighbor, artist, 0, 0, CF_META_VALUE_BYTES_MAX),
+    STR(struct cf_neighbor, genre, 0, 0, CF_META_VALUE_BYTES_MAX),
+    STRS(struct cf_neighbor, same, same_listed, 0, CF_SAME_MAX, CF_ALBUM_BYTES_MAX),
+    UINT(struct cf_neighbor, same_count, 0, 0, 0),
 };
 TABLE(neighbor, "query_ok.results.neighbors", struct cf_neighbor);
 static const struct cf_field answer_result_fields[] = {
@@ -167,6 +203,24 @@ static const struct cf_field answer_fields[] = {
     UINT(struct cf_answer, stale_ms, 0, 0, 0),
     UINT(struct cf_answer, unreadable_shards, 0, 0, 0),
     LIST(struct cf_answer, results, result_count, CF_FIELD_REQUIRED, CF_TARGETS_MAX, answer_result),
+};
+
+static const struct cf_field wanted_fields[] = {
+    STR(struct cf_wanted, space, CF_FIELD_REQUIRED | CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX),
+    UINT(struct cf_wanted, deadline_ms, 0, 0, CF_DEADLINE_MS_MAX),
+    STRS(struct cf_wanted, albums, album_count, CF_FIELD_REQUIRED | CF_FIELD_RAW, CF_BATCH_MAX,
+         CF_ALBUM_WIRE_BYTES_MAX),
+};
+static const struct cf_field vector_result_fields[] = {
+    ERROR(struct cf_vector_result, 0),
+    DETAIL(struct cf_vector_result),
+    BYTES(struct cf_vector_result, vector, 0, 0),
+};
+TABLE(vector_result, "vector_ok.results", struct cf_vector_result);
+static const struct cf_field vectors_fields[] = {
+    SPACE(struct cf_vectors, CF_FIELD_REQUIRED),
+    UINT(struct cf_vectors, space_version, CF_FIELD_REQUIRED, 0, 0),
+    LIST(struct cf_vectors, results, result_count, CF_FIELD_REQUIRED, CF_BATCH_MAX, vector_result),
 };
 
 static const struct cf_field show_fields[] = {
@@ -221,6 +275,7 @@ static const struct cf_field index_status_fields[] = {
     SPACE(struct cf_index_status, CF_FIELD_REQUIRED),    UINT(struct cf_index_status, generation, 0, 0, 0),
     UINT(struct cf_index_status, count, 0, 0, 0),        UINT(struct cf_index_status, build_ms, 0, 0, 0),
     UINT(struct cf_index_status, published_ms, 0, 0, 0), UINT(struct cf_index_status, tail, 0, 0, 0),
+    REAL(struct cf_index_status, recall, 0, 0, 1),       UINT(struct cf_index_status, recall_checks, 0, 0, 0),
 };
 TABLE(index_status, "indexes", struct cf_index_status);
 static const struct cf_field status_fields[] = {

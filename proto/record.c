@@ -227,6 +227,24 @@ static enum cf_err write_list(struct writer *writer, const struct place *place, 
     return err;
 }
 
+static enum cf_err write_value(struct writer *writer, const struct place *place, const void *record);
+
+static enum cf_err write_map(struct writer *writer, const struct place *place, const char *entries,
+                             size_t count)
+{
+    const struct cf_table *table = place->field->table;
+    struct place key = {table, &table->fields[0], place->detail};
+    struct place value = {table, &table->fields[1], place->detail};
+    enum cf_err err = CF_OK;
+    msgpack_pack_map(&writer->packer, count);
+    for (size_t i = 0; !err && i < count; i++) {
+        err = write_value(writer, &key, entries + i * table->size);
+        if (!err)
+            err = write_value(writer, &value, entries + i * table->size);
+    }
+    return err;
+}
+
 static enum cf_err write_array(struct writer *writer, const struct place *place, const void *record)
 {
     const struct cf_field *field = place->field;
@@ -240,6 +258,8 @@ static enum cf_err write_array(struct writer *writer, const struct place *place,
         return write_pairs(writer, place, elements, count);
     case CF_FIELD_STRS:
         return write_strs(writer, place, elements, count);
+    case CF_FIELD_MAP:
+        return write_map(writer, place, elements, count);
     default:
         return write_list(writer, place, elements, count);
     }
@@ -266,6 +286,7 @@ static enum cf_err write_value(struct writer *writer, const struct place *place,
     case CF_FIELD_PAIRS:
     case CF_FIELD_STRS:
     case CF_FIELD_LIST:
+    case CF_FIELD_MAP:
         return write_array(writer, place, record);
     }
     return cf_fail(place->detail, CF_E_INVALID, "%s.%s has no such type", place->table->name, field->key);
@@ -477,28 +498,78 @@ static enum cf_err read_list(struct cf_arena *arena, const struct place *place, 
     return err;
 }
 
+static enum cf_err read_value(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
+                              void *record);
+
+/* The first field of an entry is a str (tables_are_consistent holds that). */
+static enum cf_err check_key(const struct place *place, const char *entries, size_t i)
+{
+    const struct cf_table *table = place->field->table;
+    struct cf_str key = *(const struct cf_str *)at(entries + i * table->size, table->fields[0].offset);
+    for (size_t j = 0; j < i; j++)
+        if (cf_str_equal(*(const struct cf_str *)at(entries + j * table->size, table->fields[0].offset), key))
+            return cf_fail(place->detail, CF_E_INVALID, "%s.%s has the same key twice", place->table->name,
+                           place->field->key);
+    return CF_OK;
+}
+
+static enum cf_err read_map(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
+                            char *entries)
+{
+    const struct cf_table *table = place->field->table;
+    struct place key = {table, &table->fields[0], place->detail};
+    struct place value = {table, &table->fields[1], place->detail};
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; !err && i < object->via.map.size; i++) {
+        const msgpack_object_kv *kv = &object->via.map.ptr[i];
+        err = read_value(arena, &key, &kv->key, entries + i * table->size);
+        if (!err)
+            err = check_key(place, entries, i);
+        if (!err)
+            err = read_value(arena, &value, &kv->val, entries + i * table->size);
+    }
+    return err;
+}
+
+static enum cf_err read_elements(struct cf_arena *arena, const struct place *place,
+                                 const msgpack_object *object, void *elements)
+{
+    switch (place->field->type) {
+    case CF_FIELD_PAIRS:
+        return read_pairs(place, object, elements);
+    case CF_FIELD_STRS:
+        return read_strs(place, object, elements);
+    case CF_FIELD_MAP:
+        return read_map(arena, place, object, elements);
+    default:
+        return read_list(arena, place, object, elements);
+    }
+}
+
+static size_t element_size(const struct cf_field *field)
+{
+    return field->type == CF_FIELD_PAIRS  ? sizeof(struct cf_pair)
+           : field->type == CF_FIELD_STRS ? sizeof(struct cf_str)
+                                          : field->table->size;
+}
+
 static enum cf_err read_array(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
                               void *record)
 {
     const struct cf_field *field = place->field;
-    bool pairs = field->type == CF_FIELD_PAIRS;
-    if (object->type != (pairs ? MSGPACK_OBJECT_MAP : MSGPACK_OBJECT_ARRAY))
-        return wrong_type(place, pairs ? "a map" : "an array");
-    size_t count = pairs ? object->via.map.size : object->via.array.size;
+    bool map = field->type == CF_FIELD_PAIRS || field->type == CF_FIELD_MAP;
+    if (object->type != (map ? MSGPACK_OBJECT_MAP : MSGPACK_OBJECT_ARRAY))
+        return wrong_type(place, map ? "a map" : "an array");
+    size_t count = map ? object->via.map.size : object->via.array.size;
     enum cf_err err = check_span(place, "entries", count, field->min, field->max);
     if (err)
         return err;
-    size_t size = pairs                          ? sizeof(struct cf_pair)
-                  : field->type == CF_FIELD_STRS ? sizeof(struct cf_str)
-                                                 : field->table->size;
-    void *elements = cf_arena_alloc(arena, count, size);
+    void *elements = cf_arena_alloc(arena, count, element_size(field));
     if (!elements)
         return no_memory(place->detail);
     *(void **)((char *)record + field->offset) = elements;
     *(size_t *)(void *)((char *)record + field->count_offset) = count;
-    return pairs                          ? read_pairs(place, object, elements)
-           : field->type == CF_FIELD_STRS ? read_strs(place, object, elements)
-                                          : read_list(arena, place, object, elements);
+    return read_elements(arena, place, object, elements);
 }
 
 static enum cf_err read_value(struct cf_arena *arena, const struct place *place, const msgpack_object *object,
@@ -525,6 +596,7 @@ static enum cf_err read_value(struct cf_arena *arena, const struct place *place,
     case CF_FIELD_PAIRS:
     case CF_FIELD_STRS:
     case CF_FIELD_LIST:
+    case CF_FIELD_MAP:
         return read_array(arena, place, object, record);
     }
     return wrong_type(place, "of a known type");

@@ -21,6 +21,7 @@ enum cf_field_type {
     CF_FIELD_PAIRS,  /* struct cf_pair * and count: a map of str to str, at most max entries */
     CF_FIELD_STRS,   /* struct cf_str * and count: an array of str, at most max entries */
     CF_FIELD_LIST,   /* array of the struct of `table`, and count: at most max entries */
+    CF_FIELD_MAP,    /* the same as a map: of each struct the first field (STR) is the key, the second the value */
 };
 
 enum cf_field_flag {
@@ -39,7 +40,7 @@ struct cf_field {
     size_t count_offset; /* of the size_t beside an array */
     double min, max;     /* value or length; max 0 means no limit of its own */
     const char *const *names; /* ENUM: the words, NULL at the end */
-    const struct cf_table *table; /* LIST: of the elements */
+    const struct cf_table *table; /* LIST: of the elements; MAP: of the entries, exactly two fields */
     double each_max;              /* STRS: bytes of one string, PAIRS: of one value; 0 means no limit of its own */
     double key_max;               /* PAIRS: bytes of one key */
     uint64_t standard;            /* UINT: what absent means */

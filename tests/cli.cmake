@@ -1,5 +1,7 @@
 cf_test(cli_text LABEL unit SOURCES unit/cli_text.c LINK cf_cli SECONDS 10)
 cf_test(cli_table LABEL unit SOURCES unit/cli_table.c LINK cf_cli SECONDS 10)
 cf_test(cli_json LABEL unit SOURCES unit/cli_json.c LINK cf_cli PkgConfig::JANSSON SECONDS 10)
+cf_test(cli_why LABEL unit SOURCES unit/cli_why.c LINK cf_cli SECONDS 10)
 cf_test(cli_run LABEL unit SOURCES unit/cli_run.c LINK cf_cli SECONDS 20)
 cf_test(cli_samples LABEL unit SOURCES unit/cli_samples.c LINK cf_samples cf_cli cf_descriptor cf_image SECONDS 20)
+cf_test(cli_tools LABEL unit SOURCES unit/cli_tools.c LINK cf_cli SECONDS 20)

@@ -242,6 +242,7 @@ void cf_core_client(struct cf_core *core, struct cf_now now, struct cf_bytes pee
         on_states(core, peer, msg, out);
         break;
     case CF_KIND_QUERY:
+    case CF_KIND_VECTOR:
         on_query(core, now, peer, msg, frame, out);
         break;
     case CF_KIND_SHOW:

@@ -19,6 +19,8 @@ struct cf_now {
     uint64_t wall_ms; /* records and people */
 };
 
+enum { CF_CORE_SPACES_MAX = 16 };
+
 struct cf_core_config {
     uint64_t queue_jobs_max, queue_bytes_max;
     uint64_t lease_ms, attempts_max, retry_base_ms, retry_cap_ms;
@@ -32,7 +34,7 @@ struct cf_core_config {
     uint64_t quarantine_max;    /* contents to remember, the oldest are forgotten; 0: none */
     const struct cf_str *roots; /* borrowed for the core's life, like the others */
     size_t root_count;
-    struct cf_str spaces[16]; /* an album is indexed when it is in an index of each */
+    struct cf_str spaces[CF_CORE_SPACES_MAX]; /* an album is indexed when it is in an index of each */
     size_t space_count;
     struct cf_str version; /* of the program */
     uint64_t seed;         /* of the jitter */

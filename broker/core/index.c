@@ -468,6 +468,22 @@ static uint64_t tail_of(struct cf_core *core, const struct index *index)
     return sum;
 }
 
+/* Over all query workers, by how often each has looked. */
+static struct recall recall_of(const struct cf_core *core, const struct index *index)
+{
+    struct recall sum = {0, 0};
+    size_t space = 0; /* there is no index of an unknown one */
+    while (space + 1 < core->config.space_count && !cf_str_is(core->config.spaces[space], index->space))
+        space++;
+    for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+        sum.mean += worker->recalls[space].mean * (double)worker->recalls[space].checks;
+        sum.checks += worker->recalls[space].checks;
+    }
+    if (sum.checks)
+        sum.mean /= (double)sum.checks;
+    return sum;
+}
+
 struct cf_index_status *index_statuses(struct cf_core *core, struct cf_str space, size_t *count,
                                        struct cf_out *out)
 {
@@ -480,6 +496,7 @@ struct cf_index_status *index_statuses(struct cf_core *core, struct cf_str space
     {
         if (space.len && !cf_str_is(space, index->space))
             continue;
+        struct recall recall = recall_of(core, index);
         statuses[(*count)++] = (struct cf_index_status){
             .space = cf_out_str(out, cf_str(index->space)),
             .generation = index->generation,
@@ -487,6 +504,8 @@ struct cf_index_status *index_statuses(struct cf_core *core, struct cf_str space
             .build_ms = index->build_ms,
             .published_ms = index->published_ms,
             .tail = tail_of(core, index),
+            .recall = recall.mean,
+            .recall_checks = recall.checks,
         };
     }
     return statuses;

@@ -1,4 +1,5 @@
-/* Queries on their way to a query worker and back. Each gets exactly one reply: its answer, or an error. */
+/* Queries and requests for vectors on their way to a query worker and back. Each gets exactly one reply: its
+ * answer, or an error. */
 #include "broker/core/state.h"
 
 #include <stdlib.h>
@@ -98,10 +99,17 @@ static void give_waiting(struct cf_core *core, struct cf_now now, struct cf_out 
     }
 }
 
-static enum cf_err query_check(const struct cf_core *core, const struct cf_query *query, size_t bytes,
+/* What counts here of a query or a request for vectors. */
+struct asked {
+    uint64_t deadline_ms;
+    size_t target_count;
+    bool has_image;
+};
+
+static enum cf_err query_check(const struct cf_core *core, const struct asked *asked, size_t bytes,
                                struct cf_detail *detail)
 {
-    if (query->target_count == 0)
+    if (asked->target_count == 0)
         return cf_fail(detail, CF_E_INVALID, "a query needs at least one target");
     if (core->waiting_count >= core->config.query_waiting_max)
         return cf_fail(detail, CF_E_BUSY, "%llu queries wait already (broker.query_waiting_max): try later",
@@ -118,6 +126,13 @@ static bool has_image(const struct cf_query *query)
         if (query->targets[i].image.len)
             return true;
     return false;
+}
+
+static struct asked asked_of(const struct cf_msg *msg)
+{
+    if (msg->kind == CF_KIND_VECTOR)
+        return (struct asked){msg->wanted.deadline_ms, msg->wanted.album_count, false};
+    return (struct asked){msg->query.deadline_ms, msg->query.target_count, has_image(&msg->query)};
 }
 
 static struct query *query_new(struct cf_core *core, struct cf_bytes peer, struct cf_bytes frame)
@@ -152,7 +167,8 @@ void on_query(struct cf_core *core, struct cf_now now, struct cf_bytes peer, con
               struct cf_bytes frame, struct cf_out *out)
 {
     struct cf_detail detail = {0};
-    enum cf_err err = query_check(core, &msg->query, frame.len, &detail);
+    struct asked asked = asked_of(msg);
+    enum cf_err err = query_check(core, &asked, frame.len, &detail);
     struct query *query = err ? NULL : query_new(core, peer, frame);
     if (!err && !query)
         err = cf_fail(&detail, CF_E_NO_MEMORY, "memory is short");
@@ -161,9 +177,9 @@ void on_query(struct cf_core *core, struct cf_now now, struct cf_bytes peer, con
         cf_out_error(out, CF_OUT_CLIENT, peer, msg->id, err, &detail);
         return;
     }
-    uint64_t left = msg->query.deadline_ms ? msg->query.deadline_ms : core->config.query_deadline_ms;
+    uint64_t left = asked.deadline_ms ? asked.deadline_ms : core->config.query_deadline_ms;
     query->client_id = msg->id;
-    query->has_image = has_image(&msg->query);
+    query->has_image = asked.has_image;
     query->deadline_ms = now.mono_ms + (left < QUERY_DEADLINE_MS_MAX ? left : QUERY_DEADLINE_MS_MAX);
     cf_heap_insert(&core->query_deadlines, &query->node, query->deadline_ms, query->qid);
     give_waiting(core, now, out);

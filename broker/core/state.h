@@ -60,7 +60,11 @@ struct worker {
     uint64_t searches; /* outstanding */
     uint64_t used;     /* when it was last given a query, by count */
     uint64_t done, failed;
-    uint64_t unreadable_shards; /* as it last said */
+    uint64_t unreadable_shards; /* as it last said, like the recall in each space */
+    struct recall {
+        double mean;
+        uint64_t checks;
+    } recalls[CF_CORE_SPACES_MAX];
     struct rate rate;
 };
 

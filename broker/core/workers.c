@@ -221,6 +221,17 @@ static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes
     event_of_worker(core, now, "joined", worker, out);
 }
 
+static void keep_recalls(const struct cf_core *core, struct worker *worker,
+                         const struct cf_heartbeat *heartbeat)
+{
+    for (size_t i = 0; i < heartbeat->index_count; i++) {
+        const struct cf_index_status *status = &heartbeat->indexes[i];
+        for (size_t space = 0; space < core->config.space_count; space++)
+            if (cf_str_equal(core->config.spaces[space], status->space))
+                worker->recalls[space] = (struct recall){status->recall, status->recall_checks};
+    }
+}
+
 static void on_registered_message(struct cf_core *core, struct cf_now now, struct worker *worker,
                                   const struct cf_msg *msg, struct cf_bytes body, struct cf_out *out)
 {
@@ -237,6 +248,7 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
         break;
     case CF_KIND_HEARTBEAT:
         worker->unreadable_shards = msg->heartbeat.unreadable_shards;
+        keep_recalls(core, worker, &msg->heartbeat);
         (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_HEARTBEAT, msg->id);
         break;
     case CF_KIND_GOODBYE:

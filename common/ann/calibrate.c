@@ -1,97 +1,117 @@
 #include "common/ann/calibrate.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/ann/scan.h"
+#include "common/ann/truth.h"
 #include "common/base/rng.h"
 
-enum { NEIGHBOURS = 1000, GROUP = 16, KIND_COUNT = 3 };
-enum kind { KIND_HELD, KIND_PERTURBED, KIND_MIXED };
+enum {
+    PORTION = 16,
+    MIXED_MAX = 200,
+    LEVELS = 10,           /* of codes, and of shorts */
+    LEAF_LEVELS = 32,      /* of leaves */
+    POOL = 4096,           /* entries that a wide search keeps */
+    DEEP_ENTRIES = 1 << 20 /* and that it looks at */
+};
+enum kind { KIND_HELD, KIND_PERTURBED, KIND_MIXED, KIND_COUNT };
 
-static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100, NEIGHBOURS};
+static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100};
 static const double grid_recall[CF_ANN_GRID_RECALL] = {.5,  .6,  .7,  .8,  .85, .9,   .925,
                                                        .95, .96, .97, .98, .99, .995, .999};
+static const uint32_t grid_codes[CF_ANN_GRID_K][LEVELS] = {
+    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256},
+    {40, 56, 80, 112, 144, 192, 256, 352, 512, 1024},
+    {160, 192, 256, 352, 448, 576, 768, 1024, 1408, 2048}};
+static const uint32_t grid_shorts[CF_ANN_GRID_K][LEVELS] = {
+    {2, 3, 4, 6, 8, 12, 16, 24, 32, 64},
+    {12, 14, 16, 20, 24, 32, 40, 56, 80, 128},
+    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512}};
+/* What things cost, in nanoseconds about: an entry looked at, one that survives, a row, a byte of all rows.
+ * Only their proportions matter. */
+static const double cost_entry = 1.1, cost_code = 38, cost_row = 120, cost_row_byte = .06,
+                    cost_scan_byte = .05, cost_scan_row = 6;
 
-struct neighbour {
-    float key;
-    uint32_t row, rank; /* rank of its leaf in the query's order */
-    uint32_t found;     /* bit effort * CF_ANN_GRID_K + k: survived there */
-};
-
-struct probe {
-    uint32_t self; /* the row that does not count, or UINT32_MAX */
-    float reach;
-    uint32_t count; /* neighbours, nearest first */
-    struct neighbour *neighbours;
-};
-
-struct group {
-    struct cf_ann_scratch scratch;
-    struct cf_ann_candidate *entries; /* [GROUP][NEIGHBOURS] */
-    enum cf_err err;
+/* For one kind: sums over queries of what was found, and of its squares. */
+struct tally {
+    uint32_t queries[CF_ANN_GRID_K];
+    uint32_t found[CF_ANN_GRID_K][LEAF_LEVELS][LEVELS][LEVELS];
+    uint64_t squares[CF_ANN_GRID_K][LEAF_LEVELS][LEVELS][LEVELS];
 };
 
 struct trial {
     const struct cf_ann *ann;
-    cf_ann_distance_fn *distance;
-    float *queries; /* [probe_count][dim] */
-    struct probe *probes;
-    struct neighbour *neighbours; /* [probe_count][NEIGHBOURS] */
-    struct group *groups;
-    struct cf_ann_candidate *entries;
-    uint32_t held_count, begin, end; /* kind after kind, held_count of each; what is measured now */
+    float *vectors; /* of queries that are made */
+    struct cf_ann_probe_query *queries;
+    float *reaches; /* one a query */
+    uint32_t begin[KIND_COUNT + 1], leaves[LEAF_LEVELS];
+    uint32_t deep; /* leaves of a wide search */
+    struct tally *tallies;
+    enum kind kind;       /* of what is measured now */
+    pthread_mutex_t lock; /* of its tally */
+    enum cf_err *errs;    /* one a portion */
 };
 
-uint32_t cf_ann_held_count(uint64_t count)
+/* ---- one query ---- */
+
+struct entry {
+    float key;
+    uint32_t item, rank; /* of its leaf */
+};
+
+/* Scratch of a portion. */
+struct bench {
+    struct cf_ann_scratch scratch;
+    struct tally tally;
+    struct entry entries[POOL + POOL / 8];
+    size_t entry_count;
+    uint32_t *ranks; /* of leaves */
+    float shorts[POOL + POOL / 8];
+};
+
+static int compare_entries(const void *a, const void *b)
 {
-    if (count < CF_ANN_CALIBRATED_MIN)
-        return 0;
-    return count / 8 < CF_ANN_HELD_MAX ? (uint32_t)(count / 8) : CF_ANN_HELD_MAX;
+    const struct entry *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->item > y->item) - (x->item < y->item);
 }
 
-/* The most leaves that an effort is tried on: beyond, the next one is better. */
-static uint32_t leaves_of_effort(uint32_t leaf_count, unsigned effort)
+static int compare_leaves(const void *a, const void *b)
 {
-    uint32_t share = effort == 0 ? leaf_count / 8 : effort == 1 ? leaf_count / 3 : leaf_count;
+    const struct cf_ann_leaf *x = a, *y = b;
 
-    return share > 0 ? share : 1;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return (x->leaf > y->leaf) - (x->leaf < y->leaf);
 }
 
-/* Of one group of probes at once, so that a row is read from memory once for all of them. */
-static void find_neighbours(const struct trial *t, uint32_t begin, uint32_t end, struct group *group)
+/* Where each leaf comes among the nearest; with groups, when a search would have got to it. */
+static void rank_leaves(struct bench *b, const struct cf_ann_target *t, size_t leaf_count)
 {
-    const struct cf_ann *ann = t->ann;
-    uint32_t dim = ann->header.dim, block = 64;
-    struct cf_ann_heap heaps[GROUP];
-
-    for (uint32_t p = begin; p < end; p++)
-        heaps[p - begin] =
-            (struct cf_ann_heap){ann, group->entries + (size_t)(p - begin) * NEIGHBOURS, NEIGHBOURS, 0};
-    for (uint32_t first = 0; first < ann->header.count; first += block)
-        for (uint32_t p = begin; p < end; p++)
-            for (uint32_t row = first; row < first + block && row < ann->header.count; row++) {
-                float key = t->distance(t->queries + (size_t)p * dim, ann->rows + (size_t)row * dim, dim);
-                struct cf_ann_candidate candidate = {key, row};
-                if (row != t->probes[p].self && cf_ann_heap_wants(&heaps[p - begin], candidate))
-                    cf_ann_heap_push(&heaps[p - begin], candidate);
-            }
-    for (uint32_t p = begin; p < end; p++) {
-        t->probes[p].count = (uint32_t)cf_ann_heap_sort(&heaps[p - begin]);
-        for (uint32_t i = 0; i < t->probes[p].count; i++) {
-            struct cf_ann_candidate c = heaps[p - begin].entries[i];
-            t->probes[p].neighbours[i] = (struct neighbour){c.key, c.row, 0, 0};
-        }
+    qsort(b->scratch.leaves, leaf_count, sizeof *b->scratch.leaves, compare_leaves);
+    memset(b->ranks, 0xff, t->ann->header.leaf_count * sizeof *b->ranks);
+    for (size_t i = 0; i < leaf_count; i++)
+        b->ranks[b->scratch.leaves[i].leaf] = (uint32_t)i;
+    for (size_t i = 0; t->front.leaves && i < t->front.count; i++) {
+        uint32_t least = (uint32_t)cf_ann_front_wanted(i), *rank = &b->ranks[t->front.leaves[i]];
+        *rank = *rank < least ? least : *rank;
     }
 }
 
-static uint32_t leaf_of(const struct cf_ann *ann, uint32_t row)
+static uint32_t leaf_of(const struct cf_ann *ann, uint32_t block)
 {
     uint32_t low = 0, high = (uint32_t)ann->header.leaf_count;
 
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (ann->leaf_first[middle] <= row)
+        if (ann->block_first[middle] <= block)
             low = middle;
         else
             high = middle;
@@ -99,126 +119,358 @@ static uint32_t leaf_of(const struct cf_ann *ann, uint32_t row)
     return low;
 }
 
-static void rank_neighbours(const struct cf_ann_target *target, struct probe *probe)
+/* The best entries of many leaves, best first, and their items by shorts. */
+static enum cf_err search_wide(const struct trial *trial, struct cf_ann_target *t, uint32_t self,
+                               struct bench *b)
 {
-    const float *keys = target->scratch->keys;
-    size_t leaf_count = target->ann->header.leaf_count;
+    struct cf_ann_sieve all = {0};
+    struct cf_ann_pool pool;
+    size_t leaf_count;
+    enum cf_err err = cf_ann_leaves_choose(t, trial->deep, &leaf_count);
 
-    probe->reach = target->reach;
-    for (uint32_t i = 0; i < probe->count; i++) {
-        float key = keys[leaf_of(target->ann, probe->neighbours[i].row)];
-        /* All leaves that are as near come before it. */
-        size_t as_near = target->kernels->count_below(keys, leaf_count, nextafterf(key, INFINITY));
-        probe->neighbours[i].rank = (uint32_t)as_near - 1;
-    }
-}
-
-/* Hits and neighbours are in the same order, so what is in both is found in one walk. */
-static void mark_found(struct probe *probe, const struct cf_ann_heap *heap, size_t count, uint32_t bit)
-{
-    size_t at = 0;
-
-    for (uint32_t i = 0; i < probe->count && at < count; i++)
-        if (heap->entries[at].row == probe->neighbours[i].row) {
-            probe->neighbours[i].found |= bit;
-            at++;
-        }
-}
-
-static enum cf_err try_efforts(const struct trial *t, uint32_t p, struct group *group)
-{
-    uint32_t leaf_count = (uint32_t)t->ann->header.leaf_count;
-    struct cf_ann_target target;
-    enum cf_err err =
-        cf_ann_target_init(&target, t->ann, &group->scratch, t->queries + (size_t)p * t->ann->header.dim);
-
+    if (!err)
+        err = cf_ann_codes_scan(t, leaf_count, POOL, &all, &pool);
     if (err)
         return err;
-    target.skip = t->probes[p].self;
-    rank_neighbours(&target, &t->probes[p]);
-    for (unsigned effort = 0; effort < CF_ANN_EFFORT_COUNT; effort++)
-        for (unsigned k = 0; k < CF_ANN_GRID_K; k++) {
-            struct cf_ann_plan plan = {leaves_of_effort(leaf_count, effort), effort};
-            struct cf_ann_heap heap = {t->ann, group->entries, grid_k[k], 0};
-            err = cf_ann_scan(&target, plan, &heap);
-            if (err)
-                return err;
-            mark_found(&t->probes[p], &heap, cf_ann_heap_sort(&heap), 1u << (effort * CF_ANN_GRID_K + k));
-        }
+    rank_leaves(b, t, leaf_count);
+    b->entry_count = 0;
+    for (size_t i = 0; i < pool.count; i++) {
+        uint32_t item = cf_ann_item_of(t->ann, pool.entries[i]);
+        uint32_t leaf = leaf_of(t->ann, pool.entries[i] / CF_ANN_LANE_COUNT);
+        if (item != self)
+            b->entries[b->entry_count++] = (struct entry){pool.keys[i], item, b->ranks[leaf]};
+    }
+    qsort(b->entries, b->entry_count, sizeof *b->entries, compare_entries);
+    for (size_t i = 0; i < b->entry_count; i++)
+        pool.entries[i] = b->entries[i].item;
+    cf_ann_measure_shorts(t, pool.entries, b->entry_count, b->shorts);
     return CF_OK;
 }
 
-static void measure_group(void *arg, size_t number)
-{
-    const struct trial *t = arg;
-    struct group *group = &t->groups[number];
-    uint32_t begin = t->begin + (uint32_t)number * GROUP,
-             end = t->end - begin < GROUP ? t->end : begin + GROUP;
+/* True neighbours by their shorts, so that copies of one count for one another. */
+enum { SLOTS = 256 };
+struct wanted {
+    uint32_t count;
+    uint8_t slots[SLOTS]; /* neighbour + 1, of the first of its shorts */
+    float shorts[CF_ANN_TRUTH_MAX];
+    uint8_t next[CF_ANN_TRUTH_MAX]; /* the next that is its copy, or itself */
+};
 
-    find_neighbours(t, begin, end, group);
-    for (uint32_t p = begin; p < end && !group->err; p++)
-        group->err = try_efforts(t, p, group);
+static size_t slot_of(const struct wanted *w, float key)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &key, sizeof bits);
+    size_t at = (bits * 0x9E3779B1u >> 16) % SLOTS;
+    while (w->slots[at] && w->shorts[w->slots[at] - 1] != key)
+        at = (at + 1) % SLOTS;
+    return at;
 }
 
-/* The share of the first k neighbours (or of others exactly as near) that are found in the first `leaves`
- * leaves. */
-static double recall_of(const struct probe *probe, unsigned effort, unsigned k, uint64_t leaves)
+static void want(const struct cf_ann_target *t, const struct cf_ann_probe_query *query, struct wanted *w)
 {
-    uint32_t wanted = grid_k[k] < probe->count ? grid_k[k] : probe->count, found = 0;
-    uint32_t bit = 1u << (effort * CF_ANN_GRID_K + k);
+    uint32_t items[CF_ANN_TRUTH_MAX];
+    uint8_t last[CF_ANN_TRUTH_MAX];
 
-    for (uint32_t i = 0; i < probe->count && found < wanted; i++) {
-        if (probe->neighbours[i].key > probe->neighbours[wanted - 1].key)
-            break;
-        found += (probe->neighbours[i].found & bit) && probe->neighbours[i].rank < leaves;
-    }
-    return wanted ? (double)found / wanted : 1;
-}
-
-static double recall_bound(const struct trial *t, enum kind kind, unsigned effort, unsigned k,
-                           uint64_t leaves)
-{
-    const struct probe *probes = t->probes + (size_t)kind * t->held_count;
-    double sum = 0, squares = 0, n = t->held_count;
-
-    for (uint32_t i = 0; i < t->held_count; i++) {
-        double recall = recall_of(&probes[i], effort, k, leaves);
-        sum += recall;
-        squares += recall * recall;
-    }
-    double mean = sum / n, variance = (squares - sum * mean) / (n - 1);
-    return mean - 2.33 * sqrt(variance > 0 ? variance / n : 0);
-}
-
-/* The fewest leaves at this effort, 0 when it is not enough. */
-static uint32_t leaves_for(const struct trial *t, enum kind kind, unsigned effort, unsigned k, double recall)
-{
-    uint32_t low = 0, high = leaves_of_effort((uint32_t)t->ann->header.leaf_count, effort);
-
-    if (recall_bound(t, kind, effort, k, high) < recall)
-        return 0;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (recall_bound(t, kind, effort, k, middle) >= recall)
-            high = middle;
+    memset(w->slots, 0, sizeof w->slots);
+    w->count = query->count;
+    for (uint32_t i = 0; i < w->count; i++)
+        items[i] = query->neighbours[i].item;
+    cf_ann_measure_shorts(t, items, w->count, w->shorts);
+    for (uint32_t i = 0; i < w->count; i++) {
+        size_t at = slot_of(w, w->shorts[i]);
+        w->next[i] = (uint8_t)i;
+        if (w->slots[at])
+            w->next[last[w->slots[at] - 1]] = (uint8_t)i;
         else
-            low = middle;
+            w->slots[at] = (uint8_t)(i + 1);
+        last[w->slots[at] - 1] = (uint8_t)i;
     }
-    return high;
 }
 
-static struct cf_ann_plan plan_for(const struct trial *t, unsigned kind_count, unsigned k, double recall)
+/* What a search of so many leaves would come across: items once each, by their codes. */
+struct walk {
+    uint32_t place[CF_ANN_TRUTH_MAX]; /* among the codes, of each neighbour; UINT32_MAX: not there */
+    float shorts[POOL + POOL / 8];    /* of the items */
+    uint32_t places[POOL + POOL / 8]; /* among the codes, of the items: ascending */
+    size_t count;
+};
+
+static bool first_time(uint32_t *seen, size_t slots, uint32_t item)
 {
-    for (unsigned effort = 0; effort < CF_ANN_EFFORT_COUNT; effort++) {
-        struct cf_ann_plan plan = {1, effort};
-        for (unsigned kind = 0; kind < kind_count && plan.leaves; kind++) {
-            uint32_t leaves = leaves_for(t, (enum kind)kind, effort, k, recall);
-            plan.leaves = leaves == 0 || leaves > plan.leaves ? leaves : plan.leaves;
+    size_t at = item * 0x9E3779B1u % slots;
+
+    while (seen[at] && seen[at] != item + 1)
+        at = (at + 1) % slots;
+    bool first = !seen[at];
+    seen[at] = item + 1;
+    return first;
+}
+
+static void walk(const struct bench *b, const struct wanted *w, uint32_t leaves, uint32_t codes_most,
+                 struct walk *walk)
+{
+    static const size_t slots = 2 * POOL;
+    uint32_t seen[2 * POOL] = {0}, place = 0;
+    uint8_t at[CF_ANN_TRUTH_MAX]; /* the next copy to count */
+
+    memset(walk->place, 0xff, sizeof walk->place);
+    for (uint32_t i = 0; i < w->count; i++)
+        at[i] = (uint8_t)i;
+    walk->count = 0;
+    for (size_t i = 0; i < b->entry_count && place < codes_most; i++) {
+        if (b->entries[i].rank >= leaves)
+            continue;
+        if (first_time(seen, slots, b->entries[i].item)) {
+            uint8_t first = w->slots[slot_of(w, b->shorts[i])];
+            if (first && walk->place[at[first - 1]] == UINT32_MAX) {
+                walk->place[at[first - 1]] = place;
+                at[first - 1] = w->next[at[first - 1]];
+            }
+            walk->shorts[walk->count] = b->shorts[i];
+            walk->places[walk->count++] = place;
         }
-        if (plan.leaves)
-            return plan;
+        place++;
     }
-    return (struct cf_ann_plan){0, 0};
+}
+
+static size_t before_place(const struct walk *walk, uint32_t place)
+{
+    size_t low = 0, high = walk->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (walk->places[middle] < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* found[s]: how many of the first k are found by so many codes and grid_shorts[s]. */
+static void count_found(const struct walk *walk, const struct wanted *w,
+                        const struct cf_ann_probe_query *query, const struct cf_ann_kernels *kernels,
+                        unsigned g, unsigned c, uint32_t found[LEVELS])
+{
+    size_t items = before_place(walk, grid_codes[g][c]);
+
+    memset(found, 0, LEVELS * sizeof *found);
+    for (uint32_t i = 0; i < w->count && i < grid_k[g]; i++) {
+        if (walk->place[i] >= grid_codes[g][c] || query->neighbours[i].rank >= grid_k[g])
+            continue;
+        size_t better = kernels->count_below(walk->shorts, items, w->shorts[i]);
+        for (unsigned s = LEVELS; s > 0 && grid_shorts[g][s - 1] > better; s--)
+            found[s - 1]++;
+    }
+}
+
+static void tally_walk(struct tally *tally, const struct walk *walk, const struct wanted *w,
+                       const struct cf_ann_probe_query *query, const struct cf_ann_kernels *kernels,
+                       unsigned g, unsigned m)
+{
+    for (unsigned c = 0; c < LEVELS; c++) {
+        uint32_t found[LEVELS];
+        count_found(walk, w, query, kernels, g, c, found);
+        for (unsigned s = 0; s < LEVELS; s++) {
+            tally->found[g][m][c][s] += found[s];
+            tally->squares[g][m][c][s] += (uint64_t)found[s] * found[s];
+        }
+    }
+}
+
+/* Every fourth query is enough for k = 100. */
+static enum cf_err measure_query(const struct trial *trial, uint32_t number, struct bench *b)
+{
+    const struct cf_ann_probe_query *query = &trial->queries[number];
+    unsigned grids = number % 4 == 0 ? CF_ANN_GRID_K : CF_ANN_GRID_K - 1;
+    struct cf_ann_target target;
+    struct wanted wanted;
+    struct walk steps;
+    enum cf_err err = cf_ann_target_scaled(&target, trial->ann, &b->scratch, query->vector);
+
+    if (!err)
+        err = cf_ann_front_measure(&target);
+    if (err)
+        return err;
+    trial->reaches[number] = (float)cf_ann_reach(&target);
+    err = search_wide(trial, &target, query->self, b);
+    if (err)
+        return err;
+    want(&target, query, &wanted);
+    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
+        walk(b, &wanted, trial->leaves[m], grid_codes[grids - 1][LEVELS - 1], &steps);
+        for (unsigned g = 0; g < grids; g++)
+            tally_walk(&b->tally, &steps, &wanted, query, target.kernels, g, m);
+    }
+    for (unsigned g = 0; g < grids; g++)
+        b->tally.queries[g]++;
+    return CF_OK;
+}
+
+static void merge(struct tally *into, const struct tally *from)
+{
+    uint32_t *found = &into->found[0][0][0][0];
+    uint64_t *squares = &into->squares[0][0][0][0];
+
+    for (unsigned g = 0; g < CF_ANN_GRID_K; g++)
+        into->queries[g] += from->queries[g];
+    for (size_t i = 0; i < sizeof into->found / sizeof *found; i++) {
+        found[i] += (&from->found[0][0][0][0])[i];
+        squares[i] += (&from->squares[0][0][0][0])[i];
+    }
+}
+
+static enum cf_err measure_portion(struct trial *trial, size_t number)
+{
+    uint32_t begin = trial->begin[trial->kind] + (uint32_t)number * PORTION,
+             end = trial->begin[trial->kind + 1];
+    struct bench *b = calloc(1, sizeof *b);
+    enum cf_err err = CF_OK;
+
+    if (!b || !(b->ranks = calloc(trial->ann->header.leaf_count, sizeof *b->ranks)))
+        err = CF_E_NO_MEMORY;
+    for (uint32_t q = begin; q < end && q < begin + PORTION && !err; q++)
+        err = measure_query(trial, q, b);
+    if (!err) {
+        pthread_mutex_lock(&trial->lock);
+        merge(&trial->tallies[trial->kind], &b->tally);
+        pthread_mutex_unlock(&trial->lock);
+    }
+    if (b) {
+        cf_ann_scratch_fini(&b->scratch);
+        free(b->ranks);
+    }
+    free(b);
+    return err;
+}
+
+static void work(void *arg, size_t number)
+{
+    struct trial *trial = arg;
+
+    trial->errs[number] = measure_portion(trial, number);
+}
+
+/* ---- queries ---- */
+
+/* Noise of half the distance to the nearest other vector: near enough to find it, far enough to change the
+ * order. */
+static void perturb(uint32_t dim, const struct cf_ann_probe_query *held, struct cf_rng *rng, float *out)
+{
+    double size = .5 * (held->count ? held->neighbours[0].key : 0) / sqrt(dim / 3.0);
+
+    for (uint32_t j = 0; j < dim; j++)
+        out[j] = held->vector[j] + (float)(size * (2 * cf_rng_unit(rng) - 1));
+}
+
+static void make_queries(struct trial *t, const struct cf_ann_held *held, enum kind kind)
+{
+    uint32_t dim = t->ann->header.dim;
+    struct cf_rng rng = cf_rng(t->ann->header.seed ^ (0xCA11B8A7Eu + (uint64_t)kind));
+
+    for (uint32_t q = t->begin[kind]; q < t->begin[kind + 1]; q++) {
+        uint32_t i = q - t->begin[kind];
+        float *made = t->vectors + (size_t)(q - held->count) * dim;
+        t->queries[q].self = kind == KIND_HELD ? held->items[i] : UINT32_MAX;
+        t->queries[q].vector = kind == KIND_HELD ? held->vectors + (size_t)i * dim : made;
+        if (kind == KIND_PERTURBED)
+            perturb(dim, &t->queries[i], &rng, made);
+        for (uint32_t j = 0; j < dim && kind == KIND_MIXED; j++)
+            made[j] = held->vectors[(size_t)cf_rng_below(&rng, held->count) * dim + j];
+    }
+}
+
+static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held, enum kind kind,
+                                const struct cf_ann_crew *crew)
+{
+    uint32_t count = t->begin[kind + 1] - t->begin[kind];
+    size_t portions = (count + PORTION - 1) / PORTION;
+
+    make_queries(t, held, kind);
+    enum cf_err err = cf_ann_truth(t->ann, crew, t->queries + t->begin[kind], count);
+    if (err)
+        return err;
+    t->kind = kind;
+    t->errs = calloc(portions + 1, sizeof *t->errs);
+    if (!t->errs)
+        return CF_E_NO_MEMORY;
+    err = cf_ann_crew_run(crew, portions, work, t);
+    for (size_t i = 0; i < portions && !err; i++)
+        err = t->errs[i];
+    free(t->errs);
+    return err;
+}
+
+/* ---- plans ---- */
+
+/* The lower confidence bound of the mean recall. */
+static double bound_of(const struct tally *tally, unsigned g, unsigned m, unsigned c, unsigned s, uint32_t k)
+{
+    double n = tally->queries[g], sum = tally->found[g][m][c][s] / (double)k;
+    double squares = (double)tally->squares[g][m][c][s] / ((double)k * k);
+
+    if (n < 2)
+        return 0;
+    double mean = sum / n, variance = (squares - sum * mean) / (n - 1);
+    return mean - 1.645 * sqrt(variance > 0 ? variance / n : 0);
+}
+
+/* The fewest leaves, between those of the levels; 0 when all are not enough. */
+static double leaves_for(const struct trial *t, enum kind kind, unsigned g, unsigned c, unsigned s,
+                         double recall)
+{
+    const struct tally *tally = &t->tallies[kind];
+    uint64_t others = t->ann->header.count - (kind == KIND_HELD);
+    uint32_t k = others < grid_k[g] ? (uint32_t)others : grid_k[g];
+    double before = 0;
+
+    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
+        double bound = bound_of(tally, g, m, c, s, k);
+        if (bound >= recall) {
+            double low = m ? t->leaves[m - 1] : 0, share = (recall - before) / (bound - before);
+            return low + (t->leaves[m] - low) * (m && share > 0 ? share : 1);
+        }
+        before = bound;
+    }
+    return 0;
+}
+
+static double cost_of(const struct trial *t, double leaves, uint32_t codes, uint32_t shorts)
+{
+    const struct cf_ann_header *h = &t->ann->header;
+    double entries = leaves * (double)(h->block_count * CF_ANN_LANE_COUNT) / (double)h->leaf_count;
+
+    return entries * cost_entry + codes * cost_code +
+           shorts * (cost_row + cost_row_byte * (double)cf_ann_row_stride(h));
+}
+
+static double cost_of_all(const struct trial *t)
+{
+    const struct cf_ann_header *h = &t->ann->header;
+
+    return (double)h->count * (cost_scan_row + cost_scan_byte * (double)cf_ann_row_stride(h));
+}
+
+static struct cf_ann_widths plan_for(const struct trial *t, unsigned kind_count, unsigned g, double recall)
+{
+    struct cf_ann_widths best = {0, 0, 0};
+    double least = cost_of_all(t);
+
+    for (unsigned c = 0; c < LEVELS; c++)
+        for (unsigned s = 0; s < LEVELS; s++) {
+            double leaves = 1;
+            for (unsigned kind = 0; kind < kind_count && leaves > 0; kind++) {
+                double wanted = leaves_for(t, (enum kind)kind, g, c, s, recall);
+                leaves = wanted == 0 || wanted > leaves ? wanted : leaves;
+            }
+            double cost = cost_of(t, leaves, grid_codes[g][c], grid_shorts[g][s]);
+            if (leaves > 0 && cost < least) {
+                least = cost;
+                best = (struct cf_ann_widths){(uint32_t)ceil(leaves), grid_codes[g][c], grid_shorts[g][s]};
+            }
+        }
+    return best;
 }
 
 static int compare_float(const void *a, const void *b)
@@ -232,137 +484,141 @@ static int compare_float(const void *a, const void *b)
 
 static void set_reaches(const struct trial *t, struct cf_ann_calibration *out)
 {
-    float reaches[2 * CF_ANN_HELD_MAX];
-    uint32_t known = 2 * t->held_count;
+    uint32_t known = t->begin[KIND_MIXED], all = t->begin[KIND_COUNT];
 
-    for (uint32_t i = 0; i < known; i++)
-        reaches[i] = t->probes[i].reach;
-    qsort(reaches, known, sizeof *reaches, compare_float);
-    out->reach[0] = reaches[known * 99 / 100];
-    out->reach[1] = reaches[known - 1];
-    for (uint32_t i = known; i < KIND_COUNT * t->held_count; i++)
-        out->reach[1] = fmaxf(out->reach[1], t->probes[i].reach);
+    qsort(t->reaches, known, sizeof *t->reaches, compare_float);
+    out->reach[0] = t->reaches[known * 99 / 100];
+    out->reach[1] = t->reaches[known - 1];
+    for (uint32_t i = known; i < all; i++)
+        out->reach[1] = fmaxf(out->reach[1], t->reaches[i]);
 }
 
-/* Noise of half the distance to the nearest other vector: near enough to find it, far enough to change the
- * order. */
-static void perturb(const struct trial *t, const struct probe *held, const float *x, struct cf_rng *rng,
-                    float *out)
+/* From a few to all that a wide search looks at, about evenly in proportion. */
+static void set_leaves(struct trial *t)
 {
-    uint32_t dim = t->ann->header.dim;
-    double size = .5 * sqrt((double)(held->count ? held->neighbours[0].key : 0)) / sqrt(dim / 3.0);
+    const struct cf_ann_header *h = &t->ann->header;
+    double each = (double)(h->block_count * CF_ANN_LANE_COUNT) / (double)h->leaf_count;
+    double most = (double)h->leaf_count;
 
-    for (uint32_t j = 0; j < dim; j++)
-        out[j] = x[j] + (float)(size * (2 * cf_rng_unit(rng) - 1));
+    if (most * each > DEEP_ENTRIES)
+        most = fmax(1, floor(DEEP_ENTRIES / each));
+    t->deep = (uint32_t)most;
+    double first = fmin(4, most), ratio = pow(most / first, 1.0 / (LEAF_LEVELS - 1));
+    for (unsigned m = 0; m < LEAF_LEVELS; m++, first *= ratio)
+        t->leaves[m] = m + 1 < LEAF_LEVELS ? (uint32_t)lround(first) : t->deep;
 }
 
-static void make_queries(struct trial *t, const uint32_t *held, enum kind kind, struct cf_rng *rng)
+static enum cf_err trial_init(struct trial *t, const struct cf_ann_held *held)
 {
-    uint32_t dim = t->ann->header.dim;
+    uint32_t mixed = held->count < MIXED_MAX ? held->count : MIXED_MAX;
 
-    for (uint32_t i = 0; i < t->held_count; i++) {
-        uint32_t p = (uint32_t)kind * t->held_count + i;
-        const float *x = t->ann->rows + (size_t)held[i] * dim;
-        float *query = t->queries + (size_t)p * dim;
-
-        t->probes[p].neighbours = t->neighbours + (size_t)p * NEIGHBOURS;
-        t->probes[p].self = kind == KIND_HELD ? held[i] : UINT32_MAX;
-        if (kind == KIND_HELD)
-            memcpy(query, x, dim * sizeof *x);
-        else if (kind == KIND_PERTURBED)
-            perturb(t, &t->probes[i], x, rng, query);
-        else
-            for (uint32_t j = 0; j < dim; j++)
-                query[j] = t->ann->rows[(size_t)held[cf_rng_below(rng, t->held_count)] * dim + j];
-    }
-}
-
-static enum cf_err measure(struct trial *t, const uint32_t *held, const struct cf_ann_crew *crew)
-{
-    struct cf_rng rng = cf_rng(t->ann->header.seed ^ 0xCA11B8A7Eu);
-    enum cf_err err = CF_OK;
-
-    /* One kind after the other: the perturbed ones need the neighbours of the held ones. */
-    for (unsigned kind = 0; kind < KIND_COUNT && !err; kind++) {
-        make_queries(t, held, (enum kind)kind, &rng);
-        t->begin = kind * t->held_count;
-        t->end = t->begin + t->held_count;
-        size_t groups = (t->held_count + GROUP - 1) / GROUP;
-        err = cf_ann_crew_run(crew, groups, measure_group, t);
-        for (size_t g = 0; g < groups && !err; g++)
-            err = t->groups[g].err;
-    }
-    return err;
-}
-
-static enum cf_err trial_init(struct trial *t)
-{
-    size_t probes = (size_t)t->held_count * KIND_COUNT, groups = (t->held_count + GROUP - 1) / GROUP;
-
-    t->queries = calloc(probes * t->ann->header.dim, sizeof *t->queries);
-    t->probes = calloc(probes, sizeof *t->probes);
-    t->neighbours = calloc(probes * NEIGHBOURS, sizeof *t->neighbours);
-    t->groups = calloc(groups, sizeof *t->groups);
-    t->entries = calloc(groups * GROUP * NEIGHBOURS, sizeof *t->entries);
-    if (!t->queries || !t->probes || !t->neighbours || !t->groups || !t->entries)
+    t->begin[KIND_PERTURBED] = held->count;
+    t->begin[KIND_MIXED] = 2 * held->count;
+    t->begin[KIND_COUNT] = 2 * held->count + mixed;
+    t->vectors = calloc((size_t)(held->count + mixed) * t->ann->header.dim, sizeof *t->vectors);
+    t->queries = calloc(t->begin[KIND_COUNT], sizeof *t->queries);
+    t->reaches = calloc(t->begin[KIND_COUNT], sizeof *t->reaches);
+    t->tallies = calloc(KIND_COUNT, sizeof *t->tallies);
+    if (!t->vectors || !t->queries || !t->reaches || !t->tallies)
         return CF_E_NO_MEMORY;
-    for (size_t g = 0; g < groups; g++)
-        t->groups[g].entries = t->entries + g * GROUP * NEIGHBOURS;
+    set_leaves(t);
     return CF_OK;
 }
 
-static void trial_fini(struct trial *t)
-{
-    for (size_t g = 0; t->groups && g < (t->held_count + GROUP - 1) / GROUP; g++)
-        cf_ann_scratch_fini(&t->groups[g].scratch);
-    free(t->queries);
-    free(t->probes);
-    free(t->neighbours);
-    free(t->groups);
-    free(t->entries);
-}
-
-enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const uint32_t *held, uint32_t held_count,
+enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held *held,
                              const struct cf_ann_crew *crew, struct cf_ann_calibration *out)
 {
-    struct trial t = {.ann = ann, .distance = cf_ann_distance_kernel(), .held_count = held_count};
-    enum cf_err err;
+    struct trial t = {.ann = ann};
+    enum cf_err err = CF_OK;
 
-    *out = (struct cf_ann_calibration){0}; /* no plan: exact */
-    if (!held_count)
+    *out = (struct cf_ann_calibration){0}; /* no plan: every row */
+    if (held->count == 0 || ann->header.leaf_count == 0)
         return CF_OK;
-    err = trial_init(&t);
-    if (!err)
-        err = measure(&t, held, crew);
+    pthread_mutex_init(&t.lock, NULL);
+    err = trial_init(&t, held);
+    /* One kind after the other: the perturbed ones need the neighbours of the held ones. */
+    for (unsigned kind = 0; kind < KIND_COUNT && !err; kind++)
+        err = measure_kind(&t, held, (enum kind)kind, crew);
     if (!err)
         set_reaches(&t, out);
-    for (unsigned k = 0; k < CF_ANN_GRID_K && !err; k++)
+    for (unsigned g = 0; g < CF_ANN_GRID_K && !err; g++)
         for (unsigned r = 0; r < CF_ANN_GRID_RECALL; r++) {
-            out->plans[0][k][r] = plan_for(&t, KIND_MIXED, k, grid_recall[r]);
-            out->plans[1][k][r] = plan_for(&t, KIND_COUNT, k, grid_recall[r]);
+            out->plans[0][g][r] = plan_for(&t, KIND_MIXED, g, grid_recall[r]);
+            out->plans[1][g][r] = plan_for(&t, KIND_COUNT, g, grid_recall[r]);
         }
-    trial_fini(&t);
+    free(t.vectors);
+    free(t.queries);
+    free(t.reaches);
+    free(t.tallies);
+    pthread_mutex_destroy(&t.lock);
     return err;
 }
 
-struct cf_ann_plan cf_ann_plan(const struct cf_ann *ann, float reach, uint64_t k, double recall)
-{
-    const struct cf_ann_calibration *table = ann->calibration;
-    uint64_t all = ann->header.leaf_count, leaves;
-    unsigned c = 0, r = 0, g = 0;
+/* ---- asking ---- */
 
-    while (c < CF_ANN_CLASS_COUNT && reach >= 0 && !(reach <= table->reach[c]))
-        c++;
+static uint32_t mix(uint32_t a, uint32_t b, double share)
+{
+    return (uint32_t)ceil(a + ((double)b - a) * share);
+}
+
+static struct cf_ann_widths between(struct cf_ann_widths a, struct cf_ann_widths b, double share)
+{
+    if (a.leaves == 0 || b.leaves == 0 || share >= 1)
+        return b;
+    return (struct cf_ann_widths){mix(a.leaves, b.leaves, share), mix(a.codes, b.codes, share),
+                                  mix(a.shorts, b.shorts, share)};
+}
+
+static struct cf_ann_widths by_recall(const struct cf_ann_widths *plans, double recall)
+{
+    unsigned r = 0;
+
     while (r < CF_ANN_GRID_RECALL && recall > grid_recall[r])
         r++;
-    while (g < CF_ANN_GRID_K - 1 && k > grid_k[g])
+    if (r == CF_ANN_GRID_RECALL)
+        return (struct cf_ann_widths){0, 0, 0};
+    if (r == 0)
+        return plans[0];
+    return between(plans[r - 1], plans[r],
+                   (recall - grid_recall[r - 1]) / (grid_recall[r] - grid_recall[r - 1]));
+}
+
+static struct cf_ann_widths by_k(const struct cf_ann_widths plans[CF_ANN_GRID_K][CF_ANN_GRID_RECALL],
+                                 uint64_t k, double recall)
+{
+    unsigned g = 0;
+
+    while (g < CF_ANN_GRID_K && k > grid_k[g])
         g++;
-    if (c == CF_ANN_CLASS_COUNT || r == CF_ANN_GRID_RECALL)
-        return (struct cf_ann_plan){0, 0};
-    struct cf_ann_plan plan = table->plans[c][g][r];
-    leaves = plan.leaves;
-    if (k > grid_k[g]) /* off the grid: in proportion, which is more than is needed */
-        leaves = leaves > all ? all : leaves * ((k + grid_k[g] - 1) / grid_k[g]);
-    plan.leaves = (uint32_t)(leaves < all ? leaves : all);
-    return plan;
+    if (g == CF_ANN_GRID_K) /* where proportions end, a third of what may be missed is kept in reserve */
+        recall += (1 - recall) / 3;
+    struct cf_ann_widths above = by_recall(plans[g < CF_ANN_GRID_K ? g : g - 1], recall);
+    if (g == 0)
+        return above;
+    double low = grid_k[g - 1];
+    if (g < CF_ANN_GRID_K)
+        return between(by_recall(plans[g - 1], recall), above, log((double)k / low) / log(grid_k[g] / low));
+    /* Beyond the grid all in proportion, which is more than is needed. */
+    double times = (double)k / low;
+    above.leaves = (uint32_t)fmin(ceil(above.leaves * times), UINT32_MAX);
+    above.codes = (uint32_t)fmin(ceil(above.codes * times), UINT32_MAX);
+    above.shorts = (uint32_t)fmin(ceil(above.shorts * times), UINT32_MAX);
+    return above;
+}
+
+struct cf_ann_widths cf_ann_widths(const struct cf_ann *ann, double reach, uint64_t k, double recall)
+{
+    const struct cf_ann_calibration *table = ann->calibration;
+    uint64_t leaves = ann->header.leaf_count, entries = ann->header.block_count * CF_ANN_LANE_COUNT;
+    unsigned c = 0;
+
+    while (c < CF_ANN_CLASS_COUNT && !(reach <= (double)table->reach[c]))
+        c++;
+    if (c == CF_ANN_CLASS_COUNT)
+        return (struct cf_ann_widths){0, 0, 0};
+    struct cf_ann_widths widths = by_k(table->plans[c], k, recall);
+    widths.leaves = widths.leaves < leaves ? widths.leaves : (uint32_t)leaves;
+    widths.codes = widths.codes < entries ? widths.codes : (uint32_t)entries;
+    widths.shorts = widths.shorts < entries ? widths.shorts : (uint32_t)entries;
+    return widths;
 }

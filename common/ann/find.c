@@ -7,7 +7,7 @@ struct cf_bytes cf_ann_id(const struct cf_ann *ann, uint64_t item)
 {
     uint64_t begin, end;
 
-    if (item >= ann->header.count)
+    if (item >= ann->header.count || !ann->header.has_ids)
         return (struct cf_bytes){NULL, 0};
     begin = ann->id_offsets[item];
     end = ann->id_offsets[item + 1];
@@ -59,7 +59,7 @@ int64_t cf_ann_find(const struct cf_ann *ann, struct cf_bytes id)
 {
     uint64_t slots = ann->header.slot_count, at;
 
-    if (id.len == 0 || id.len > CF_ANN_ID_BYTES_MAX)
+    if (id.len == 0 || id.len > CF_ANN_ID_BYTES_MAX || !slots)
         return CF_ANN_NONE;
     at = cf_xxh3(id) & (slots - 1);
     for (uint64_t tried = 0; tried < slots && ann->slots[at]; tried++, at = (at + 1) & (slots - 1))

@@ -1,25 +1,13 @@
 #include "common/ann/heap.h"
 
-static bool better(const struct cf_ann_heap *heap, struct cf_ann_candidate a, struct cf_ann_candidate b)
-{
-    if (a.key != b.key)
-        return a.key < b.key;
-    return a.row != b.row && cf_ann_id_compare(heap->ann, a.row, b.row) < 0;
-}
-
-bool cf_ann_heap_wants(const struct cf_ann_heap *heap, struct cf_ann_candidate candidate)
-{
-    return heap->count < heap->k || better(heap, candidate, heap->entries[0]);
-}
-
 static void sift_down(struct cf_ann_heap *heap, size_t at, size_t count)
 {
     struct cf_ann_candidate *e = heap->entries, moving = e[at];
 
     for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && better(heap, e[child], e[child + 1]))
+        if (child + 1 < count && cf_ann_candidate_before(e[child], e[child + 1]))
             child++;
-        if (!better(heap, moving, e[child]))
+        if (!cf_ann_candidate_before(moving, e[child]))
             break;
         e[at] = e[child];
     }
@@ -32,7 +20,7 @@ static void sift_up(struct cf_ann_heap *heap, size_t at)
 
     for (size_t parent; at > 0; at = parent) {
         parent = (at - 1) / 2;
-        if (!better(heap, e[parent], moving))
+        if (!cf_ann_candidate_before(e[parent], moving))
             break;
         e[at] = e[parent];
     }

@@ -1,22 +1,25 @@
-/* The k best candidates: smallest key first, ties by smallest id. */
+/* The k best candidates: smallest key first, ties by smallest number. */
 #ifndef CF_ANN_HEAP_H
 #define CF_ANN_HEAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "common/ann/image.h"
+#include <stdint.h>
 
 struct cf_ann_candidate {
-    float key; /* any increasing function of the distance; never NaN */
-    uint32_t row;
+    double key; /* any increasing function of the distance; never NaN */
+    uint32_t item;
 };
 
 struct cf_ann_heap {
-    const struct cf_ann *ann;         /* for the ids of ties; borrowed */
     struct cf_ann_candidate *entries; /* room for k; the worst is first */
     size_t k, count;
 };
+
+static inline bool cf_ann_candidate_before(struct cf_ann_candidate a, struct cf_ann_candidate b)
+{
+    return a.key < b.key || (a.key == b.key && a.item < b.item);
+}
 
 static inline bool cf_ann_heap_full(const struct cf_ann_heap *heap)
 {
@@ -24,7 +27,10 @@ static inline bool cf_ann_heap_full(const struct cf_ann_heap *heap)
 }
 
 /* Would this candidate enter? */
-bool cf_ann_heap_wants(const struct cf_ann_heap *heap, struct cf_ann_candidate candidate);
+static inline bool cf_ann_heap_wants(const struct cf_ann_heap *heap, struct cf_ann_candidate candidate)
+{
+    return heap->count < heap->k || cf_ann_candidate_before(candidate, heap->entries[0]);
+}
 /* Only what is wanted. */
 void cf_ann_heap_push(struct cf_ann_heap *heap, struct cf_ann_candidate candidate);
 /* Best first; the heap is empty afterwards, `entries` holds the answer. Returns how many. */

@@ -8,51 +8,62 @@
 #include "common/ann/ann.h"
 #include "common/ann/kernels.h"
 
+/* calibrate.h */
+struct cf_ann_calibration;
+
 #define CF_ANN_MAGIC "cfann\r\n\x1a"
-enum { CF_ANN_VERSION = 2, CF_ANN_ENDIAN_MARK = 0x01020304, CF_ANN_ALIGN = 64 };
-/* Rows are numbered in 32 bits, and slots of the id table hold row + 1. */
-#define CF_ANN_COUNT_MAX            ((uint64_t)UINT32_MAX - 1)
+enum { CF_ANN_VERSION = 3, CF_ANN_ENDIAN_MARK = 0x01020304, CF_ANN_ALIGN = 64 };
+/* Items are numbered in 32 bits, and so are entries (two an item). */
+#define CF_ANN_COUNT_MAX            ((uint64_t)1 << 30)
 #define CF_ANN_ATTACHMENT_BYTES_MAX ((uint64_t)1 << 40)
 
+/* Item: a vector, by its number in the source. Entry: an item in one of its two leaves. Leaves of one group lie
+ * together. What is known before the leaves are comes first, so that a build can write it while it reads. */
 enum cf_ann_section {
-    CF_ANN_ROWS,   /* float [count][dim], leaf after leaf, times 2^-scale_exponent */
-    CF_ANN_FINE,   /* [count] of struct cf_ann_fine and proj bytes: rows in short */
-    CF_ANN_BLOCKS, /* struct cf_ann_block [block_count]: rows in shorter, sixteen at a time, leaf after leaf
-                    */
-    CF_ANN_LEAF_FIRST,      /* uint32_t [leaf_count + 1]: leaf i holds rows first[i] … first[i+1]-1 */
-    CF_ANN_BLOCK_FIRST,     /* uint32_t [leaf_count + 1]: and these blocks */
-    CF_ANN_CENTROIDS,       /* float [leaf_count][leaf_dims], in the projection */
-    CF_ANN_CENTROID_NORMS,  /* float [leaf_count rounded up to 16]: squares; the rest infinite */
-    CF_ANN_CENTROID_BLOCKS, /* bytes, sixteen centroids at a time (kernels.h) */
-    CF_ANN_MEAN,            /* float [dim] */
-    CF_ANN_MATRIX,      /* int16_t [proj][dim rounded up to 32]: orthonormal rows times 32767 (project.h) */
-    CF_ANN_CALIBRATION, /* struct cf_ann_calibration */
-    CF_ANN_TAGS,        /* uint8_t [count][tag_bytes] */
-    CF_ANN_ID_OFFSETS,  /* uint64_t [count + 1] into CF_ANN_ID_BYTES */
+    CF_ANN_ROWS,         /* [count] of struct cf_ann_row_head and int8_t [row_dims]: vectors in eight bits */
+    CF_ANN_SHORTS,       /* [count] of struct cf_ann_short_head and proj / 2 bytes: projections in four bits */
+    CF_ANN_STEPS,        /* float [row_dims]: what a unit of a row's dimension is worth, before the row's own scale */
+    CF_ANN_MEAN,         /* float [row_dims], zero beyond dim */
+    CF_ANN_MATRIX,       /* proj / 16 blocks of bytes (kernels.h) of row_dims: orthonormal rows (project.h) */
+    CF_ANN_MATRIX_STEPS, /* float [proj]: what a unit of a row of the matrix is worth */
+    CF_ANN_SHORT_STEPS,  /* float [proj]: what a level of a short's dimension is worth, times its own scale */
+    CF_ANN_CALIBRATION,  /* struct cf_ann_calibration */
+    CF_ANN_TAGS,         /* uint8_t [count][tag_bytes] */
+    CF_ANN_ID_OFFSETS,   /* uint64_t [count + 1] into CF_ANN_ID_BYTES; nothing without ids */
     CF_ANN_ID_BYTES,
-    CF_ANN_ID_SLOTS, /* uint32_t [a power of two]: row + 1 or 0, by XXH3 of the id, linear probing */
+    CF_ANN_ID_SLOTS, /* uint32_t [a power of two]: item + 1 or 0, by XXH3 of the id, linear probing; or nothing */
     CF_ANN_ATTACHMENT,
+    CF_ANN_BLOCKS,          /* struct cf_ann_block [block_count]: entries, sixteen at a time, leaf after leaf */
+    CF_ANN_ENTRIES,         /* uint32_t [block_count * 16]: the item of each; UINT32_MAX for none */
+    CF_ANN_BLOCK_FIRST,     /* uint32_t [leaf_count + 1]: leaf i holds blocks first[i] … first[i+1]-1 */
+    CF_ANN_CENTROID_NORMS,  /* float [leaf_count rounded up to 16]: squares; the rest infinite */
+    CF_ANN_CENTROID_BLOCKS, /* blocks of bytes, sixteen centroids of leaf_dims at a time (kernels.h) */
+    CF_ANN_GROUP_FIRST,     /* uint32_t [group_count + 1] into the leaves; first[i] a multiple of 16 */
+    CF_ANN_GROUP_NORMS,     /* as CENTROID_NORMS, of groups */
+    CF_ANN_GROUP_BLOCKS,    /* as CENTROID_BLOCKS, of groups */
     CF_ANN_SECTION_COUNT
 };
 
-/* How many leaves, nearest centroid first, and how much effort for a recall at a k. Measured on the index's
- * own vectors (calibrate.h). No leaves: only an exact scan does it. */
-enum { CF_ANN_GRID_K = 4, CF_ANN_GRID_RECALL = 14, CF_ANN_CLASS_COUNT = 2, CF_ANN_EFFORT_COUNT = 3 };
-struct cf_ann_plan {
-    uint32_t leaves, effort;
+/* Bytes of blocks (the matrix, centroids, groups) are 1 to 127 and stand for byte - CF_ANN_BLOCK_ZERO. Of the matrix,
+ * row p is thing p: its value j is matrix_steps[p] times that. Of a centroid, value j is centroid_step times that. */
+enum { CF_ANN_BLOCK_ZERO = 64 };
+
+/* A row: value j is mean[j] + steps[j] * (offset + scale * code[j]), codes -127 to 127. norm: the square of the
+ * decoded vector's distance from the mean; slack: how far the decoded vector may be from the one that was given,
+ * rounded up. */
+struct cf_ann_row_head {
+    float scale, offset, norm, slack;
 };
-struct cf_ann_calibration {
-    /* A query whose nearest centroid is within reach[c] (a squared distance) belongs to class c, the first
-     * that fits; beyond all, the scan is exact. */
-    float reach[CF_ANN_CLASS_COUNT];
-    struct cf_ann_plan plans[CF_ANN_CLASS_COUNT][CF_ANN_GRID_K][CF_ANN_GRID_RECALL];
+/* A projection in short: value i is scale * short_steps[i] * (2 n[i] - 15), low nibble first; norm: the square of
+ * the whole vector's distance from the mean, so that what the projection loses is not lost to the length. */
+struct cf_ann_short_head {
+    float scale, norm;
 };
 
-/* A row in one byte a dimension of the projection: value i is worth bytes[i] * step; norm the square of the
- * whole row's distance from the mean, so that what the projection loses is not lost to the length. */
-struct cf_ann_fine {
-    float step, norm;
-};
+/* What an entry's half-precision numbers mean: with c its leaf's centroid (as its bytes say), h = 2n - 15 its levels,
+ * and q a projected query, the squared distance is estimated by
+ *     |q|² + (|c|² - 2 q·c) + norm_unit * norm - scale_unit * scale * (q·h)
+ * where |q| is the length of the whole query from the mean, and q·h takes the first CF_ANN_CODE_DIMS dimensions. */
 
 struct cf_ann_extent {
     uint64_t offset, bytes, xxh3;
@@ -63,13 +74,15 @@ struct cf_ann_header {
     uint32_t version, endian_mark;
     uint64_t file_bytes;
     uint32_t dim, tag_bytes;
-    uint64_t count, leaf_count, id_bytes, slot_count, attachment_bytes, seed;
-    int32_t scale_exponent;
+    uint64_t count, leaf_count, group_count, block_count; /* group_count 0: leaves are ranked without groups */
+    uint64_t id_bytes, slot_count, attachment_bytes, seed, build_ms;
+    uint32_t metric, has_ids;
+    int32_t scale_exponent; /* vectors are held times 2^-scale_exponent */
     uint32_t section_count;
-    uint32_t proj, leaf_dims; /* dimensions kept by the projection, and those of centroids */
-    uint64_t block_count;
-    float centroid_step;   /* what a unit of CF_ANN_CENTROID_BLOCKS is worth */
-    uint32_t header_bytes; /* of this struct */
+    uint32_t proj, leaf_dims, row_dims; /* kept by the projection; of centroids; dim rounded up to 64 */
+    float centroid_step, group_step;    /* what a unit of the centroid blocks is worth */
+    float norm_unit, scale_unit;        /* of entries' norms and scales in half precision; powers of two */
+    uint32_t header_bytes;              /* of this struct */
     struct cf_ann_extent sections[CF_ANN_SECTION_COUNT];
     uint64_t xxh3; /* of everything before it */
 };
@@ -78,11 +91,11 @@ struct cf_ann {
     char *name;    /* for sentences */
     uint8_t *base; /* the map; writable only while building */
     struct cf_ann_header header;
-    const float *rows, *centroids, *centroid_norms, *mean;
-    const uint32_t *leaf_first, *block_first, *slots;
+    const uint8_t *rows, *shorts;
+    const float *steps, *mean, *matrix_steps, *short_steps, *centroid_norms, *group_norms;
+    const uint32_t *entries, *block_first, *group_first, *slots;
     const struct cf_ann_block *blocks;
-    const uint8_t *fine, *centroid_blocks;
-    const int16_t *matrix;
+    const uint8_t *matrix, *centroid_blocks, *group_blocks;
     const uint64_t *id_offsets;
     const uint8_t *tags, *id_bytes;
     const struct cf_ann_calibration *calibration;
@@ -92,20 +105,23 @@ static inline uint64_t cf_ann_blocks_of(uint64_t count)
 {
     return (count + CF_ANN_LANE_COUNT - 1) / CF_ANN_LANE_COUNT;
 }
-static inline uint32_t cf_ann_matrix_width(const struct cf_ann_header *header)
+static inline size_t cf_ann_row_stride(const struct cf_ann_header *header)
 {
-    return (header->dim + 31) / 32 * 32;
+    return sizeof(struct cf_ann_row_head) + header->row_dims;
 }
-static inline size_t cf_ann_fine_bytes(const struct cf_ann_header *header)
+static inline size_t cf_ann_short_stride(const struct cf_ann_header *header)
 {
-    return sizeof(struct cf_ann_fine) + header->proj;
+    return sizeof(struct cf_ann_short_head) + header->proj / 2;
 }
-/* Dimensions of the projection for vectors of `dim`: all, or as many as pictures need. */
+static inline uint32_t cf_ann_row_dims_of(uint32_t dim)
+{
+    return (dim + 63) / 64 * 64;
+}
+/* Dimensions of the projection for vectors of `dim`: all, or as many as pictures need; and of them, those of leaves. */
 static inline uint32_t cf_ann_proj_of(uint32_t dim)
 {
-    return dim >= 256 ? 256 : (dim + 63) / 64 * 64;
+    return dim >= 256 ? 256 : cf_ann_row_dims_of(dim);
 }
-
 static inline uint32_t cf_ann_leaf_dims_of(uint32_t proj)
 {
     return proj < 128 ? proj : 128;

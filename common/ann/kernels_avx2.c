@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CF_TARGET __attribute__((target("avx2,popcnt")))
+#define CF_TARGET __attribute__((target("avx2,popcnt,bmi2,f16c")))
 
 CF_TARGET static inline __m256i load(const void *from)
 {
@@ -20,20 +20,6 @@ CF_TARGET static inline int32_t sum_lanes(__m256i v)
     __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
 
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
-}
-
-CF_TARGET static void dots_i16(const int16_t *a, const int16_t *rows, size_t count, size_t width,
-                               int32_t *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        const int16_t *row = rows + i * width;
-        __m256i sum = _mm256_setzero_si256(), more = _mm256_setzero_si256();
-        for (size_t j = 0; j < width; j += 32) {
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(a + j), load(row + j)));
-            more = _mm256_add_epi32(more, _mm256_madd_epi16(load(a + j + 16), load(row + j + 16)));
-        }
-        out[i] = sum_lanes(_mm256_add_epi32(sum, more));
-    }
 }
 
 CF_TARGET static int32_t dot_i16_i8(const int16_t *a, const int8_t *row, size_t width)
@@ -78,94 +64,194 @@ CF_TARGET static void dots_blocks(const int8_t *a, const uint8_t *blocks, size_t
     }
 }
 
-struct best {
-    __m256 keys;
-    __m256i at;
-};
-
-CF_TARGET static inline void better(struct best *best, __m256i dots, float factor, const float *norms,
-                                    __m256i at)
+CF_TARGET static void keys_of_dots(const int32_t *dots, const float *norms, size_t count, float factor,
+                                   int32_t shift, float *keys)
 {
-    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dots));
-    __m256 key = _mm256_sub_ps(_mm256_loadu_ps(norms), scaled);
-    __m256 less = _mm256_cmp_ps(key, best->keys, _CMP_LT_OQ);
-
-    best->keys = _mm256_blendv_ps(best->keys, key, less);
-    best->at = _mm256_blendv_epi8(best->at, at, _mm256_castps_si256(less));
-}
-
-/* The least key, and of equals the lowest index. */
-CF_TARGET static uint32_t least_of(const struct best *best)
-{
-    float keys[8], least = INFINITY;
-    uint32_t at[8], found = 0;
-
-    _mm256_storeu_ps(keys, best->keys);
-    _mm256_storeu_si256((__m256i *)(void *)at, best->at);
-    for (unsigned i = 0; i < 8; i++)
-        if (keys[i] < least || (keys[i] == least && least < INFINITY && at[i] < found)) {
-            least = keys[i];
-            found = at[i];
-        }
-    return found;
-}
-
-CF_TARGET static void nearest_blocks(const int8_t *const a[4], const float factor[4], const uint8_t *blocks,
-                                     const float *norms, size_t block_count, size_t width,
-                                     uint32_t nearest[4])
-{
-    struct best best[4];
-
-    for (unsigned v = 0; v < 4; v++)
-        best[v] = (struct best){_mm256_set1_ps(INFINITY), _mm256_setzero_si256()};
-    for (size_t half = 0; half < 2 * block_count; half++) {
-        const uint8_t *block = blocks + half / 2 * width * CF_ANN_LANE_COUNT + half % 2 * 32;
-        __m256i at =
-            _mm256_add_epi32(_mm256_set1_epi32((int)half * 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-        __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
-                          _mm256_setzero_si256()};
-        for (size_t j = 0; j < width; j += 4)
-            for (unsigned v = 0; v < 4; v++)
-                sum[v] = add_dots(sum[v], load(block + 16 * j), four_values(a[v] + j));
-        for (unsigned v = 0; v < 4; v++)
-            better(&best[v], sum[v], factor[v], norms + half * 8, at);
+    for (size_t i = 0; i < count; i += 8) {
+        __m256i dot = _mm256_sub_epi32(load(dots + i), _mm256_set1_epi32(shift));
+        __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(factor), _mm256_cvtepi32_ps(dot));
+        _mm256_storeu_ps(keys + i, _mm256_sub_ps(_mm256_loadu_ps(norms + i), scaled));
     }
-    for (unsigned v = 0; v < 4; v++)
-        nearest[v] = least_of(&best[v]);
 }
 
-CF_TARGET static inline uint32_t finish_half(__m256i dot, const struct cf_ann_block *block,
-                                             const struct cf_ann_probe *probe, float base, unsigned first,
-                                             float *keys)
+/* The sums of four registers. */
+CF_TARGET static inline __m128i sums_of(const __m256i sum[4])
 {
-    dot = _mm256_sub_epi32(_mm256_slli_epi32(dot, 1), _mm256_set1_epi32(15 * probe->sum));
-    __m256 worth = _mm256_mul_ps(_mm256_set1_ps(probe->step), _mm256_cvtepi32_ps(dot));
-    __m256 key = _mm256_sub_ps(_mm256_add_ps(_mm256_set1_ps(base), _mm256_loadu_ps(block->norm + first)),
-                               _mm256_mul_ps(_mm256_loadu_ps(block->scale + first), worth));
-    _mm256_storeu_ps(keys + first, key);
-    int below = _mm256_movemask_ps(_mm256_cmp_ps(key, _mm256_set1_ps(probe->limit), _CMP_LT_OQ));
-    return (uint32_t)below << first;
+    __m256i pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]), _mm256_hadd_epi32(sum[2], sum[3]));
+
+    return _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
 }
 
-CF_TARGET static uint32_t scan_block(const struct cf_ann_block *block, const struct cf_ann_probe *probe,
-                                     float base, float *keys)
+CF_TARGET static void dots_rows(const int16_t *a, const int8_t *const rows[4], size_t width, int32_t out[4])
 {
-    const __m256i low_bits = _mm256_set1_epi8(0x0f);
-    __m256i dot[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                      _mm256_setzero_si256()};
+
+    for (size_t j = 0; j < width; j += 16) {
+        __m256i values = load(a + j);
+        for (unsigned i = 0; i < 4; i++) {
+            __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(rows[i] + j));
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(values, _mm256_cvtepi8_epi16(bytes)));
+        }
+    }
+    _mm_storeu_si128((__m128i *)(void *)out, sums_of(sum));
+}
+
+/* Sums of 16 bits: eight steps of two products of at most 15 * 127 fit. */
+CF_TARGET static void dots_nibbles(const int8_t *even, const int8_t *odd, const uint8_t *const rows[4],
+                                   size_t bytes, int32_t out[4])
+{
+    const __m256i low_bits = _mm256_set1_epi8(0x0f), ones = _mm256_set1_epi16(1);
+    __m256i sum[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+        for (size_t j = 0; j < bytes; j += 32) {
+            __m256i pairs = load(rows[i] + j),
+                    upper = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
+            low = _mm256_add_epi16(low,
+                                   _mm256_maddubs_epi16(_mm256_and_si256(pairs, low_bits), load(even + j)));
+            high = _mm256_add_epi16(high, _mm256_maddubs_epi16(upper, load(odd + j)));
+        }
+        sum[i] = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+    }
+    _mm_storeu_si128((__m128i *)(void *)out, sums_of(sum));
+}
+
+/* For a mask of eight: the lanes of its bits, in order. */
+CF_TARGET static inline __m256i lanes_of(unsigned mask)
+{
+    uint64_t bytes = _pdep_u64(mask, 0x0101010101010101u) * 0xff;
+    uint64_t lanes = _pext_u64(0x0706050403020100u, bytes);
+
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes));
+}
+
+CF_TARGET static inline size_t append(float *keys, uint32_t *entries, size_t count, unsigned mask, __m256 key,
+                                      __m256i entry)
+{
+    __m256i order = lanes_of(mask);
+
+    _mm256_storeu_ps(keys + count, _mm256_permutevar8x32_ps(key, order));
+    _mm256_storeu_si256((__m256i *)(void *)(entries + count), _mm256_permutevar8x32_epi32(entry, order));
+    return count + (unsigned)__builtin_popcount(mask);
+}
+
+CF_TARGET static inline __m256 halves(const uint16_t *from)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
+/* Products of eight entries' levels with the values; sums of 16 bits hold eight steps. */
+CF_TARGET static inline __m256i dot_half(const uint8_t *codes, const struct cf_ann_probe *probe)
+{
+    const __m256i low_bits = _mm256_set1_epi8(0x0f), ones = _mm256_set1_epi16(1);
+    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
 
     for (unsigned r = 0; r < CF_ANN_CODE_DIMS / 8; r++) {
-        __m256i first = four_values(probe->values + 8 * r), second = four_values(probe->values + 8 * r + 4);
-        for (unsigned half = 0; half < 2; half++) {
-            __m256i pairs = load(block->codes + 64 * r + 32 * half);
-            __m256i high = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
-            /* Two sums of nibbles fit 16 bits together. */
-            __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(pairs, low_bits), first),
-                                            _mm256_maddubs_epi16(high, second));
-            dot[half] = _mm256_add_epi32(dot[half], _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
-        }
+        __m256i pairs = load(codes + 64 * r), upper = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
+        __m256i lower = _mm256_and_si256(pairs, low_bits);
+        low = _mm256_add_epi16(low, _mm256_maddubs_epi16(lower, four_values(probe->values + 8 * r)));
+        high = _mm256_add_epi16(high, _mm256_maddubs_epi16(upper, four_values(probe->values + 8 * r + 4)));
     }
-    return finish_half(dot[0], block, probe, base, 0, keys) |
-           finish_half(dot[1], block, probe, base, 8, keys);
+    return _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+}
+
+CF_TARGET static inline void scan_half(const struct cf_ann_block *block, unsigned first,
+                                       const struct cf_ann_visit *visit, const struct cf_ann_probe *probe,
+                                       struct cf_ann_pool *pool)
+{
+    __m256i dot = dot_half(block->codes + (size_t)4 * first, probe);
+
+    dot = _mm256_sub_epi32(_mm256_slli_epi32(dot, 1), _mm256_set1_epi32(15 * probe->sum));
+    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(probe->worth), _mm256_cvtepi32_ps(dot));
+    __m256 key = _mm256_sub_ps(_mm256_add_ps(_mm256_set1_ps(visit->base), halves(block->norm + first)),
+                               _mm256_mul_ps(halves(block->scale + first), scaled));
+    int mask = _mm256_movemask_ps(_mm256_cmp_ps(key, _mm256_set1_ps(pool->limit), _CMP_LT_OQ));
+    if (mask) {
+        __m256i entry = _mm256_add_epi32(_mm256_set1_epi32((int)(visit->block * CF_ANN_LANE_COUNT + first)),
+                                         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        pool->count = append(pool->keys, pool->entries, pool->count, (unsigned)mask, key, entry);
+    }
+}
+
+enum { BLOCKS_AHEAD = 4, LINE = 64 };
+
+CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const struct cf_ann_visit *visits,
+                                    size_t count, const struct cf_ann_probe *probe, struct cf_ann_pool *pool)
+{
+    size_t i = 0;
+
+    for (; i < count && pool->count < pool->room; i++) {
+        const struct cf_ann_block *block = &blocks[visits[i].block];
+        if (i + BLOCKS_AHEAD < count) {
+            const char *next = (const char *)&blocks[visits[i + BLOCKS_AHEAD].block];
+            for (size_t at = 0; at < sizeof *block; at += LINE)
+                _mm_prefetch(next + at, _MM_HINT_T0);
+        }
+        scan_half(block, 0, &visits[i], probe, pool);
+        scan_half(block, 8, &visits[i], probe, pool);
+    }
+    return i;
+}
+
+/* Where one of the two is no number, the second counts. */
+CF_TARGET static struct cf_ann_range range(const float *values, size_t count)
+{
+    __m256 low = _mm256_set1_ps(INFINITY), high = _mm256_set1_ps(-INFINITY);
+    float lows[8], highs[8];
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        low = _mm256_min_ps(_mm256_loadu_ps(values + i), low);
+        high = _mm256_max_ps(_mm256_loadu_ps(values + i), high);
+    }
+    _mm256_storeu_ps(lows, low);
+    _mm256_storeu_ps(highs, high);
+    struct cf_ann_range rest = cf_ann_kernels_scalar.range(values + i, count - i);
+    for (unsigned l = 0; l < 8; l++) {
+        rest.least = lows[l] < rest.least ? lows[l] : rest.least;
+        rest.most = highs[l] > rest.most ? highs[l] : rest.most;
+    }
+    return rest;
+}
+
+CF_TARGET static void pick_below(const float *values, size_t count, uint32_t first, struct cf_ann_pool *pool)
+{
+    __m256 bound = _mm256_set1_ps(pool->limit);
+    size_t i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        __m256 key = _mm256_loadu_ps(values + i);
+        int mask = _mm256_movemask_ps(_mm256_cmp_ps(key, bound, _CMP_LT_OQ));
+        __m256i entry =
+            _mm256_add_epi32(_mm256_set1_epi32((int)(first + i)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        if (mask)
+            pool->count = append(pool->keys, pool->entries, pool->count, (unsigned)mask, key, entry);
+    }
+    for (; i < count; i++)
+        if (values[i] < pool->limit) {
+            pool->keys[pool->count] = values[i];
+            pool->entries[pool->count++] = first + (uint32_t)i;
+        }
+}
+
+CF_TARGET static size_t keep_below(float *keys, uint32_t *entries, size_t count, float limit)
+{
+    __m256 bound = _mm256_set1_ps(limit);
+    size_t kept = 0, i = 0;
+
+    for (; i + 8 <= count; i += 8) {
+        __m256 key = _mm256_loadu_ps(keys + i);
+        int mask = _mm256_movemask_ps(_mm256_cmp_ps(key, bound, _CMP_LT_OQ));
+        kept = append(keys, entries, kept, (unsigned)mask, key, load(entries + i));
+    }
+    for (; i < count; i++)
+        if (keys[i] < limit) {
+            keys[kept] = keys[i];
+            entries[kept++] = entries[i];
+        }
+    return kept;
 }
 
 CF_TARGET static size_t count_below(const float *values, size_t count, float limit)
@@ -182,18 +268,16 @@ CF_TARGET static size_t count_below(const float *values, size_t count, float lim
     return below;
 }
 
-CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t count)
-{
-    __m256 factor = _mm256_set1_ps(a);
-    size_t i = 0;
-
-    for (; i + 8 <= count; i += 8)
-        _mm256_storeu_ps(
-            out + i, _mm256_add_ps(_mm256_loadu_ps(out + i), _mm256_mul_ps(factor, _mm256_loadu_ps(x + i))));
-    for (; i < count; i++)
-        out[i] += a * x[i];
-}
-
-const struct cf_ann_kernels cf_ann_kernels_avx2 = {dots_i16,   dot_i16_i8,  dots_blocks, nearest_blocks,
-                                                   scan_block, count_below, add_scaled};
+const struct cf_ann_kernels cf_ann_kernels_avx2 = {
+    .dot_i16_i8 = dot_i16_i8,
+    .dots_rows = dots_rows,
+    .dots_nibbles = dots_nibbles,
+    .dots_blocks = dots_blocks,
+    .keys_of_dots = keys_of_dots,
+    .scan_blocks = scan_blocks,
+    .range = range,
+    .count_below = count_below,
+    .pick_below = pick_below,
+    .keep_below = keep_below,
+};
 #endif

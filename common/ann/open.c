@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ann/half.h"
 #include "common/ann/image.h"
 #include "common/base/hash.h"
 
@@ -14,16 +15,35 @@ static enum cf_err damaged(const char *path, const char *what, struct cf_detail 
     return cf_fail(detail, CF_E_CORRUPT, "%s: %s; remove it, the next build replaces it", path, what);
 }
 
+static bool shapes_fit(const struct cf_ann_header *h)
+{
+    bool leaves = h->leaf_count > 0;
+
+    return h->dim >= 1 && h->dim <= CF_ANN_DIM_MAX && h->row_dims == cf_ann_row_dims_of(h->dim) &&
+           h->proj == (leaves ? cf_ann_proj_of(h->dim) : 0) && h->leaf_dims == cf_ann_leaf_dims_of(h->proj) &&
+           h->tag_bytes <= CF_ANN_TAG_BYTES_MAX && (h->metric == CF_ANN_L2 || h->metric == CF_ANN_COSINE) &&
+           h->scale_exponent >= -160 && h->scale_exponent <= 160;
+}
+
 static bool counts_fit(const struct cf_ann_header *h)
 {
-    return h->dim >= 1 && h->dim <= CF_ANN_DIM_MAX && h->tag_bytes <= CF_ANN_TAG_BYTES_MAX &&
-           h->count <= CF_ANN_COUNT_MAX && h->leaf_count <= h->count &&
-           (h->count == 0 || h->leaf_count > 0) && h->id_bytes <= h->count * CF_ANN_ID_BYTES_MAX &&
-           h->slot_count == cf_ann_slot_count(h->count) &&
+    return h->count <= CF_ANN_COUNT_MAX && h->leaf_count <= h->count && h->group_count <= h->leaf_count &&
+           h->block_count <= cf_ann_blocks_of(2 * h->count) + h->leaf_count && h->has_ids <= 1 &&
+           h->id_bytes <= (h->has_ids ? h->count * CF_ANN_ID_BYTES_MAX : 0) &&
+           h->slot_count == (h->has_ids ? cf_ann_slot_count(h->count) : 0) &&
            h->attachment_bytes <= CF_ANN_ATTACHMENT_BYTES_MAX && h->section_count == CF_ANN_SECTION_COUNT &&
-           h->scale_exponent >= -160 && h->scale_exponent <= 160 && h->proj == cf_ann_proj_of(h->dim) &&
-           h->leaf_dims == cf_ann_leaf_dims_of(h->proj) && h->block_count <= h->count &&
            h->header_bytes == sizeof *h;
+}
+
+static bool above_zero(float value)
+{
+    return isfinite(value) && value > 0;
+}
+
+static bool units_fit(const struct cf_ann_header *h)
+{
+    return above_zero(h->centroid_step) && above_zero(h->group_step) && above_zero(h->norm_unit) &&
+           above_zero(h->scale_unit);
 }
 
 /* Offsets follow from the counts, so a table that says anything else is damaged. */
@@ -48,27 +68,35 @@ static enum cf_err check_header(const struct cf_ann_header *h, uint64_t file_byt
                        path, h->version, CF_ANN_VERSION);
     if (cf_ann_header_checksum(h) != h->xxh3)
         return damaged(path, "the header does not match its checksum", detail);
-    if (!counts_fit(h))
-        return damaged(path, "counts in the header are out of range", detail);
+    if (!shapes_fit(h) || !counts_fit(h) || !units_fit(h))
+        return damaged(path, "counts or shapes in the header are out of range", detail);
     if (!table_fits(h, file_bytes))
         return damaged(path, "cut short, or its table of sections is wrong", detail);
     return CF_OK;
 }
 
-/* The one part of the body that searching trusts without looking: who owns which rows. */
+/* The part of the body that searching trusts without looking: which leaf holds which blocks, which group which
+ * leaves. */
+static bool rises(const uint32_t *first, uint64_t count, uint64_t end)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (first[i] > first[i + 1])
+            return false;
+    return first[0] == 0 && first[count] == end;
+}
+
 static bool leaves_fit(const struct cf_ann *ann)
 {
-    uint64_t count = ann->header.leaf_count;
+    const struct cf_ann_header *h = &ann->header;
 
-    for (uint64_t i = 0; i < count; i++) {
-        if (ann->leaf_first[i] > ann->leaf_first[i + 1])
+    if (!rises(ann->block_first, h->leaf_count, h->block_count))
+        return false;
+    if (!h->group_count)
+        return true;
+    for (uint64_t i = 0; i < h->group_count; i++)
+        if (ann->group_first[i] % CF_ANN_LANE_COUNT)
             return false;
-        uint64_t blocks = cf_ann_blocks_of(ann->leaf_first[i + 1] - ann->leaf_first[i]);
-        if (ann->block_first[i] + blocks != ann->block_first[i + 1])
-            return false;
-    }
-    return ann->leaf_first[0] == 0 && ann->leaf_first[count] == ann->header.count &&
-           ann->block_first[0] == 0 && ann->block_first[count] == ann->header.block_count;
+    return rises(ann->group_first, h->group_count, h->leaf_count);
 }
 
 static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *header,
@@ -174,16 +202,73 @@ static bool floats_finite(const float *values, uint64_t count)
     return true;
 }
 
-enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail)
+static bool steps_fit(const float *values, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]) || values[i] < 0)
+            return false;
+    return true;
+}
+
+static bool rows_fit(const struct cf_ann *ann)
 {
     const struct cf_ann_header *h = &ann->header;
-    enum cf_err err = verify_sections(ann, detail);
+    struct cf_ann_row_head row;
+    struct cf_ann_short_head brief;
 
-    if (err)
-        return err;
-    if (!floats_finite(ann->rows, h->count * h->dim) ||
-        !floats_finite(ann->centroids, h->leaf_count * h->leaf_dims))
-        return damaged(ann->name, "a vector holds a value that is not a finite number", detail);
+    for (uint64_t i = 0; i < h->count; i++) {
+        memcpy(&row, ann->rows + i * cf_ann_row_stride(h), sizeof row);
+        float of_row[] = {row.scale, row.norm, row.slack};
+        if (!steps_fit(of_row, 3) || !isfinite(row.offset))
+            return false;
+        if (!h->proj)
+            continue;
+        memcpy(&brief, ann->shorts + i * cf_ann_short_stride(h), sizeof brief);
+        float of_brief[] = {brief.scale, brief.norm};
+        if (!steps_fit(of_brief, 2))
+            return false;
+    }
+    return true;
+}
+
+/* Every lane is an item, or none and infinitely far. */
+static bool entries_fit(const struct cf_ann *ann)
+{
+    for (uint64_t i = 0; i < ann->header.block_count * CF_ANN_LANE_COUNT; i++) {
+        const struct cf_ann_block *block = &ann->blocks[i / CF_ANN_LANE_COUNT];
+        bool none = ann->entries[i] == UINT32_MAX, far = block->norm[i % CF_ANN_LANE_COUNT] == CF_ANN_HALF_INFINITY;
+        bool finite = (block->norm[i % CF_ANN_LANE_COUNT] & CF_ANN_HALF_INFINITY) != CF_ANN_HALF_INFINITY &&
+                      (block->scale[i % CF_ANN_LANE_COUNT] & CF_ANN_HALF_INFINITY) != CF_ANN_HALF_INFINITY;
+        if (none ? !far : ann->entries[i] >= ann->header.count || !finite)
+            return false;
+    }
+    return true;
+}
+
+/* Squares, or infinite for what is not there. */
+static bool norms_fit(const float *norms, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (!(norms[i] >= 0))
+            return false;
+    return true;
+}
+
+static bool tables_fit(const struct cf_ann *ann)
+{
+    const struct cf_ann_header *h = &ann->header;
+
+    return floats_finite(ann->mean, h->row_dims) && steps_fit(ann->steps, h->row_dims) &&
+           steps_fit(ann->matrix_steps, h->proj) && steps_fit(ann->short_steps, h->proj) &&
+           norms_fit(ann->centroid_norms, h->leaf_count) && norms_fit(ann->group_norms, h->group_count);
+}
+
+static enum cf_err verify_ids(const struct cf_ann *ann, struct cf_detail *detail)
+{
+    const struct cf_ann_header *h = &ann->header;
+
+    if (!h->has_ids)
+        return CF_OK;
     if (ann->id_offsets[0] != 0 || ann->id_offsets[h->count] != h->id_bytes)
         return damaged(ann->name, "its ids do not add up", detail);
     for (uint64_t i = 0; i < h->count; i++) {
@@ -194,16 +279,32 @@ enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail)
     return CF_OK;
 }
 
+enum cf_err cf_ann_verify(const struct cf_ann *ann, struct cf_detail *detail)
+{
+    enum cf_err err = verify_sections(ann, detail);
+
+    if (err)
+        return err;
+    if (!rows_fit(ann) || !tables_fit(ann))
+        return damaged(ann->name, "it holds a number that no build writes", detail);
+    if (!entries_fit(ann))
+        return damaged(ann->name, "its entries are not those of its items", detail);
+    return verify_ids(ann, detail);
+}
+
 struct cf_ann_info cf_ann_info(const struct cf_ann *ann)
 {
     const struct cf_ann_header *h = &ann->header;
 
     return (struct cf_ann_info){.dim = h->dim,
                                 .tag_bytes = h->tag_bytes,
+                                .metric = h->metric == CF_ANN_COSINE ? CF_ANN_COSINE : CF_ANN_L2,
+                                .has_ids = h->has_ids,
                                 .count = h->count,
                                 .leaf_count = h->leaf_count,
                                 .file_bytes = h->file_bytes,
-                                .seed = h->seed};
+                                .seed = h->seed,
+                                .build_ms = h->build_ms};
 }
 
 struct cf_bytes cf_ann_attachment(const struct cf_ann *ann)
@@ -213,10 +314,15 @@ struct cf_bytes cf_ann_attachment(const struct cf_ann *ann)
 
 float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out)
 {
-    uint32_t dim = ann->header.dim;
+    const struct cf_ann_header *h = &ann->header;
+    const uint8_t *row = ann->rows + item * cf_ann_row_stride(h);
+    struct cf_ann_row_head head;
 
-    CF_CHECK(item < ann->header.count);
-    for (uint32_t i = 0; i < dim; i++)
-        out[i] = ldexpf(ann->rows[item * dim + i], ann->header.scale_exponent);
-    return 0; /* kept whole */
+    CF_CHECK(item < h->count);
+    memcpy(&head, row, sizeof head);
+    for (uint32_t j = 0; j < h->dim; j++) {
+        float part = head.scale * (float)(int8_t)row[sizeof head + j], value = ann->steps[j] * (head.offset + part);
+        out[j] = ldexpf(ann->mean[j] + value, h->scale_exponent);
+    }
+    return ldexpf(head.slack, h->scale_exponent);
 }

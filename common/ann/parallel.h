@@ -23,4 +23,8 @@ enum cf_err cf_ann_crew_poll(const struct cf_ann_crew *crew) CF_MUST_CHECK;
 enum cf_err cf_ann_crew_run(const struct cf_ann_crew *crew, size_t count, void (*work)(void *arg, size_t i),
                             void *arg) CF_MUST_CHECK;
 
+/* The same while the calling thread first does something else, such as reading what comes next. */
+enum cf_err cf_ann_crew_run_beside(const struct cf_ann_crew *crew, size_t count, void (*work)(void *arg, size_t i),
+                                   void *arg, void (*beside)(void *arg), void *beside_arg) CF_MUST_CHECK;
+
 #endif

@@ -1,25 +1,47 @@
-/* Which vector belongs to which leaf: k-means (Lloyd 1982) on the leading dimensions of the projection,
- * started from a balanced tree; assignments are made in integers, a million distances a millisecond. */
+/* Which vector belongs to which leaves: k-means (Lloyd 1982) on the leading dimensions of the projection, distances
+ * in integers; then every vector goes to its nearest leaf and to a second one whose residual points elsewhere (SOAR:
+ * Sun et al. 2023), so that a query which is badly placed for the one is well placed for the other. */
 #ifndef CF_ANN_PARTITION_H
 #define CF_ANN_PARTITION_H
 
-#include "common/ann/kernels.h"
-#include "common/ann/tree.h"
+#include "common/ann/parallel.h"
+#include "common/ann/train_kernels.h"
 
-/* Leaves of about LEAF_MEAN points, LEAF_COUNT_MAX of them at most; none over LEAF_MAX_TIMES the mean. */
-enum { CF_ANN_LEAF_MEAN = 48, CF_ANN_LEAF_COUNT_MAX = 8192, CF_ANN_LEAF_MAX_TIMES = 8 };
+/* Leaves of about LEAF_MEAN items, and twice as many entries. */
+enum { CF_ANN_LEAF_MEAN = 50 };
 
-/* Points of projected vectors, `dim` a multiple of 64. Deterministic by seed; every point is in one leaf,
- * none is empty. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN; cf_ann_tree_fini in any case. */
-enum cf_err cf_ann_partition(struct cf_ann_tree *leaves, const struct cf_ann_points *points, uint64_t seed,
-                             const struct cf_ann_crew *crew) CF_MUST_CHECK;
+/* Projected vectors as a build keeps them: `count` records, `pitch` bytes apart, each a head and dim signed bytes. */
+struct cf_ann_point {
+    float unit; /* what a unit of its bytes is worth */
+    float norm; /* square of the whole vector's distance from the mean */
+};
+struct cf_ann_points {
+    const uint8_t *records;
+    uint32_t count, dim;
+    const uint8_t *held; /* a bit an item: what must not shape the leaves */
+};
+static inline size_t cf_ann_point_pitch(uint32_t dim)
+{
+    return sizeof(struct cf_ann_point) + dim;
+}
 
-/* Centroids as the kernels want them: blocks of bytes, norms (infinite for those that fill up the last
- * block). Returns what a unit of the bytes is worth. */
-float cf_ann_centroids_pack(const float *centroids, uint32_t count, uint32_t dim, uint8_t *blocks,
-                            float *norms);
+struct cf_ann_leaves {
+    uint32_t count, padded; /* padded to whole blocks */
+    float step;             /* of the blocks */
+    uint8_t *blocks;        /* as the file has them */
+    float *norms;           /* of what the blocks say; infinite for leaves that do not exist */
+};
 
-/* A vector in signed bytes; returns what a unit is worth. */
-float cf_ann_bytes_of(const float *x, uint32_t dim, int8_t *out);
+/* Deterministic by seed. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN; fini in any case. */
+enum cf_err cf_ann_leaves_train(struct cf_ann_leaves *leaves, const struct cf_ann_points *points, uint32_t count,
+                                uint64_t seed, const struct cf_ann_crew *crew) CF_MUST_CHECK;
+void cf_ann_leaves_fini(struct cf_ann_leaves *leaves);
+
+/* leaf_of[i][2] of all points; the second is the first where there is no other. */
+enum cf_err cf_ann_leaves_assign(const struct cf_ann_leaves *leaves, const struct cf_ann_points *points,
+                                 const struct cf_ann_crew *crew, uint32_t (*leaf_of)[2]) CF_MUST_CHECK;
+
+/* What the blocks say of a centroid. */
+void cf_ann_centroid_unpack(const struct cf_ann_leaves *leaves, uint32_t dim, uint32_t leaf, float *out);
 
 #endif

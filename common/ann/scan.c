@@ -1,243 +1,19 @@
 #include "common/ann/scan.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
-#include "common/ann/partition.h"
-#include "common/base/rng.h"
+#include "common/ann/pool.h"
 
-enum { LINE = 64, FINE_AHEAD = 8, ROW_AHEAD = 2, BISECTIONS = 40 };
-
-bool cf_ann_reserve(void **memory, size_t *room, size_t count, size_t size)
-{
-    if (count <= *room)
-        return true;
-    void *larger = realloc(*memory, count * size);
-    if (!larger)
-        return false;
-    *memory = larger;
-    *room = count;
-    return true;
-}
-
-/* The macro keeps the types of the members. */
-#define RESERVE(s, member, count)                                                                            \
-    do {                                                                                                     \
-        void *memory_ = (s)->member;                                                                         \
-        if (!cf_ann_reserve(&memory_, &(s)->member##_room, (count), sizeof *(s)->member))                    \
-            return CF_E_NO_MEMORY;                                                                           \
-        (s)->member = memory_;                                                                               \
-    } while (0)
-
-void cf_ann_scratch_fini(struct cf_ann_scratch *scratch)
-{
-    free(scratch->wide);
-    free(scratch->dots);
-    free(scratch->keys);
-    free(scratch->query);
-    free(scratch->leaves);
-    free(scratch->pool);
-    free(scratch->best);
-    *scratch = (struct cf_ann_scratch){0};
-}
-
-static void make_probe(struct cf_ann_target *t)
-{
-    t->probe.step = cf_ann_bytes_of(t->proj, CF_ANN_CODE_DIMS, t->probe.values);
-    t->probe.sum = 0;
-    for (unsigned j = 0; j < CF_ANN_CODE_DIMS; j++)
-        t->probe.sum += t->probe.values[j];
-}
-
-static void make_fine(struct cf_ann_target *t)
-{
-    float largest = 0;
-
-    for (uint32_t p = 0; p < t->ann->header.proj; p++)
-        largest = fmaxf(largest, fabsf(t->proj[p]));
-    t->fine_step = largest > 0 ? largest / 32000 : 1;
-    for (uint32_t p = 0; p < t->ann->header.proj; p++)
-        t->fine[p] = (int16_t)fmaxf(-32000, fminf(32000, rintf(t->proj[p] / t->fine_step)));
-}
-
-static void measure_leaves(struct cf_ann_target *t)
-{
-    const struct cf_ann_header *h = &t->ann->header;
-    struct cf_ann_scratch *s = t->scratch;
-    int8_t values[CF_ANN_LEAF_DIMS_MAX];
-    float factor = 2 * h->centroid_step * cf_ann_bytes_of(t->proj, h->leaf_dims, values), square = 0;
-    int32_t sum = 0;
-
-    for (uint32_t j = 0; j < h->leaf_dims; j++) {
-        square += t->proj[j] * t->proj[j];
-        sum += values[j];
-    }
-    t->kernels->dots_blocks(values, t->ann->centroid_blocks, cf_ann_blocks_of(h->leaf_count), h->leaf_dims,
-                            s->dots);
-    t->key_least = INFINITY;
-    t->key_most = -INFINITY;
-    for (uint64_t l = 0; l < h->leaf_count; l++) {
-        float scaled = factor * (float)s->dots[l], key = t->ann->centroid_norms[l] - scaled;
-        s->keys[l] = key == key ? key : INFINITY;
-        t->key_least = s->keys[l] < t->key_least ? s->keys[l] : t->key_least;
-        t->key_most = s->keys[l] > t->key_most ? s->keys[l] : t->key_most;
-    }
-    t->reach = t->key_least + factor * 64 * (float)sum + square;
-}
-
-enum cf_err cf_ann_target_init(struct cf_ann_target *t, const struct cf_ann *ann,
-                               struct cf_ann_scratch *scratch, const float *query)
-{
-    const struct cf_ann_header *h = &ann->header;
-    struct cf_ann_projection projection = {ann->mean, ann->matrix, h->dim, h->proj};
-
-    RESERVE(scratch, wide, cf_ann_matrix_width(h));
-    RESERVE(scratch, dots, cf_ann_blocks_of(h->leaf_count) * CF_ANN_LANE_COUNT);
-    RESERVE(scratch, keys, h->leaf_count);
-    RESERVE(scratch, leaves, h->leaf_count);
-    t->ann = ann;
-    t->kernels = cf_ann_kernels();
-    t->distance = cf_ann_distance_kernel();
-    t->scratch = scratch;
-    t->query = query;
-    t->keep = NULL;
-    t->keep_arg = NULL;
-    t->skip = UINT32_MAX;
-    t->kept = t->rejected = 0;
-    t->norm = cf_ann_project(&projection, t->kernels, query, scratch->wide, t->proj);
-    make_probe(t);
-    make_fine(t);
-    measure_leaves(t);
-    return CF_OK;
-}
-
-/* A bound that at least `wanted` keys are below, and few more. */
-static float bound_of(const struct cf_ann_target *t, size_t wanted)
-{
-    size_t count = t->ann->header.leaf_count;
-    float low = t->key_least, high = nextafterf(t->key_most, INFINITY);
-
-    if (wanted >= count || !isfinite(high))
-        return INFINITY;
-    for (int i = 0; i < BISECTIONS; i++) {
-        float middle = low + (high - low) / 2;
-        size_t below = t->kernels->count_below(t->scratch->keys, count, middle);
-        if (below >= wanted)
-            high = middle;
-        else
-            low = middle;
-        if (below >= wanted && below <= wanted + wanted / 32)
-            break;
-    }
-    return high;
-}
-
-static int compare_leaves(const void *a, const void *b)
-{
-    const struct cf_ann_leaf *x = a, *y = b;
-
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return (x->leaf > y->leaf) - (x->leaf < y->leaf);
-}
-
-/* The chosen leaves by their distance in full precision, nearest first. */
-static size_t choose_leaves(struct cf_ann_target *t, size_t wanted)
-{
-    const struct cf_ann_header *h = &t->ann->header;
-    struct cf_ann_leaf *leaves = t->scratch->leaves;
-    float bound = bound_of(t, wanted);
-    size_t count = 0;
-
-    for (uint32_t l = 0; l < h->leaf_count; l++)
-        if (t->scratch->keys[l] < bound || bound == INFINITY) {
-            float key = t->distance(t->proj, t->ann->centroids + (size_t)l * h->leaf_dims, h->leaf_dims);
-            leaves[count++] = (struct cf_ann_leaf){key == key ? key : INFINITY, l};
-        }
-    qsort(leaves, count, sizeof *leaves, compare_leaves);
-    return count;
-}
-
-static bool before(struct cf_ann_candidate a, struct cf_ann_candidate b)
-{
-    return a.key < b.key || (a.key == b.key && a.row < b.row);
-}
-
-/* Quickselect: the best `wanted` come first. */
-static void select_best(struct cf_ann_candidate *c, size_t count, size_t wanted)
-{
-    size_t low = 0, high = count;
-    struct cf_rng rng = cf_rng(count);
-
-    while (wanted < count && high - low > 1) {
-        size_t at = low + cf_rng_below(&rng, high - low), to = low;
-        struct cf_ann_candidate pivot = c[at];
-        c[at] = c[high - 1];
-        for (size_t i = low; i + 1 < high; i++)
-            if (before(c[i], pivot)) {
-                struct cf_ann_candidate moved = c[i];
-                c[i] = c[to];
-                c[to++] = moved;
-            }
-        c[high - 1] = c[to];
-        c[to] = pivot;
-        if (to == wanted)
-            return;
-        if (to > wanted)
-            high = to;
-        else
-            low = to + 1;
-    }
-}
-
-struct pool {
-    struct cf_ann_candidate *entries;
-    size_t count, wanted, room;
+enum {
+    SAMPLE = 512,
+    LINE = 64,
+    NEAREST_SHARE = 8,
+    POOL_TIMES = 2,
+    SHORTS_AHEAD = 16,
+    GROUP_LEAVES_LEAST = 1024,
+    GROUP_TIMES = 4
 };
-
-/* Keeps the best; from now on only what is better than the worst of them is looked at. */
-static void shrink(struct cf_ann_target *t, struct pool *pool)
-{
-    float worst = -INFINITY;
-
-    select_best(pool->entries, pool->count, pool->wanted);
-    pool->count = pool->wanted;
-    for (size_t i = 0; i < pool->count; i++)
-        worst = pool->entries[i].key > worst ? pool->entries[i].key : worst;
-    t->probe.limit = worst;
-}
-
-static bool row_counts(struct cf_ann_target *t, uint32_t row)
-{
-    if (row == t->skip)
-        return false;
-    if (t->keep && !t->keep(t->keep_arg, row)) {
-        t->rejected++;
-        return false;
-    }
-    t->kept++;
-    return true;
-}
-
-static void scan_leaf(struct cf_ann_target *t, struct cf_ann_leaf leaf, struct pool *pool)
-{
-    const struct cf_ann *ann = t->ann;
-    uint32_t row = ann->leaf_first[leaf.leaf], end = ann->leaf_first[leaf.leaf + 1];
-    float base = leaf.key - ann->centroid_norms[leaf.leaf], keys[CF_ANN_LANE_COUNT];
-
-    for (uint32_t b = ann->block_first[leaf.leaf]; b < ann->block_first[leaf.leaf + 1];
-         b++, row += CF_ANN_LANE_COUNT) {
-        uint32_t mask = t->kernels->scan_block(&ann->blocks[b], &t->probe, base, keys);
-        for (; mask; mask &= mask - 1) {
-            unsigned e = (unsigned)__builtin_ctz(mask);
-            if (row + e >= end || !row_counts(t, row + e))
-                continue;
-            pool->entries[pool->count++] = (struct cf_ann_candidate){keys[e], row + e};
-            if (pool->count == pool->room)
-                shrink(t, pool);
-        }
-    }
-}
 
 static void prefetch(const void *from, size_t bytes)
 {
@@ -245,90 +21,351 @@ static void prefetch(const void *from, size_t bytes)
         __builtin_prefetch((const char *)from + i);
 }
 
-static void scan_codes(struct cf_ann_target *t, size_t wanted, struct pool *pool)
+/* ---- leaves ---- */
+
+static void make_pointer(const struct cf_ann_target *t, struct cf_ann_pointer *p)
+{
+    uint32_t dims = t->ann->header.leaf_dims;
+
+    p->unit = cf_ann_bytes_of(t->proj, dims, dims, p->values);
+    p->shift = 0;
+    for (uint32_t j = 0; j < dims; j++)
+        p->shift += CF_ANN_BLOCK_ZERO * p->values[j];
+}
+
+/* Keys of things in blocks, a multiple of 16 of them. */
+static void keys_of(const struct cf_ann_target *t, const struct cf_ann_pointer *p, const uint8_t *blocks,
+                    const float *norms, float step, size_t first, size_t count, float *keys)
+{
+    uint32_t dims = t->ann->header.leaf_dims;
+
+    t->kernels->dots_blocks(p->values, blocks + first * dims, count / CF_ANN_LANE_COUNT, dims,
+                            t->scratch->dots);
+    t->kernels->keys_of_dots(t->scratch->dots, norms + first, count, 2 * step * p->unit, p->shift, keys);
+}
+
+static size_t padded_of(uint64_t count)
+{
+    return cf_ann_blocks_of(count) * CF_ANN_LANE_COUNT;
+}
+
+static enum cf_err reserve_front(const struct cf_ann_target *t)
+{
+    const struct cf_ann_header *h = &t->ann->header;
+    struct cf_ann_scratch *s = t->scratch;
+    size_t most = padded_of(h->leaf_count);
+
+    CF_ANN_RESERVE(s, dots, most > padded_of(h->group_count) ? most : padded_of(h->group_count));
+    CF_ANN_RESERVE(s, keys, most);
+    CF_ANN_RESERVE(s, leaves, h->leaf_count);
+    if (h->group_count) {
+        CF_ANN_RESERVE(s, group_keys, padded_of(h->group_count));
+        CF_ANN_RESERVE(s, front_keys, most + CF_ANN_LANE_COUNT);
+        CF_ANN_RESERVE(s, front_leaves, most + CF_ANN_LANE_COUNT);
+    }
+    return CF_OK;
+}
+
+static size_t nearest_group(const struct cf_ann_target *t)
+{
+    const float *keys = t->scratch->group_keys;
+    size_t nearest = 0;
+
+    for (size_t g = 1; g < t->ann->header.group_count; g++)
+        nearest = keys[g] < keys[nearest] ? g : nearest;
+    return nearest;
+}
+
+/* Group after group, until so many leaves are measured. */
+static void advance(struct cf_ann_target *t, size_t enough)
+{
+    const struct cf_ann *ann = t->ann;
+    const struct cf_ann_header *h = &ann->header;
+    struct cf_ann_pool pool = {t->scratch->front_keys, t->scratch->front_leaves, t->front.count, SIZE_MAX,
+                               INFINITY};
+    float *keys = t->scratch->keys;
+
+    while (pool.count < enough) {
+        size_t group = nearest_group(t);
+        if (!(t->scratch->group_keys[group] < INFINITY))
+            break;
+        t->scratch->group_keys[group] = INFINITY;
+        uint32_t first = ann->group_first[group], end = ann->group_first[group + 1];
+        if (first >= end || end > h->leaf_count || first % CF_ANN_LANE_COUNT) /* a damaged file */
+            continue;
+        keys_of(t, &t->pointer, ann->centroid_blocks, ann->centroid_norms, h->centroid_step, first,
+                padded_of(end - first), keys);
+        t->kernels->pick_below(keys, end - first, first, &pool);
+    }
+    t->front.count = pool.count;
+    t->front.range = t->kernels->range(pool.keys, pool.count);
+}
+
+enum cf_err cf_ann_front_measure(struct cf_ann_target *t)
+{
+    const struct cf_ann *ann = t->ann;
+    const struct cf_ann_header *h = &ann->header;
+    struct cf_ann_scratch *s = t->scratch;
+    enum cf_err err = reserve_front(t);
+
+    if (err)
+        return err;
+    make_pointer(t, &t->pointer);
+    if (h->group_count) {
+        keys_of(t, &t->pointer, ann->group_blocks, ann->group_norms, h->group_step, 0,
+                padded_of(h->group_count), s->group_keys);
+        t->front = (struct cf_ann_front){.keys = s->front_keys, .leaves = s->front_leaves};
+        advance(t, GROUP_LEAVES_LEAST);
+        return CF_OK;
+    }
+    keys_of(t, &t->pointer, ann->centroid_blocks, ann->centroid_norms, h->centroid_step, 0,
+            padded_of(h->leaf_count), s->keys);
+    t->front = (struct cf_ann_front){.keys = s->keys, .count = h->leaf_count};
+    t->front.range = t->kernels->range(s->keys, h->leaf_count);
+    return CF_OK;
+}
+
+double cf_ann_reach(const struct cf_ann_target *t)
+{
+    return t->norm + (double)t->front.range.least;
+}
+
+size_t cf_ann_front_wanted(size_t at)
+{
+    return at < GROUP_LEAVES_LEAST ? 0 : at / GROUP_TIMES;
+}
+
+static uint32_t front_leaf(const struct cf_ann_front *front, size_t i)
+{
+    return front->leaves ? front->leaves[i] : (uint32_t)i;
+}
+
+/* A bound that `wanted` leaves are below, and hardly more than half as many again: by a part of the keys, if
+ * that proves right. */
+static float outer_bound(const struct cf_ann_target *t, size_t wanted)
+{
+    const struct cf_ann_front *front = &t->front;
+
+    if (front->count < 4 * SAMPLE || wanted > front->count / 4)
+        return INFINITY;
+    size_t in_sample = wanted * SAMPLE / front->count;
+    struct cf_ann_range range = t->kernels->range(front->keys, SAMPLE);
+    float bound = cf_ann_pool_bound(t->kernels, front->keys, SAMPLE, range, in_sample + in_sample / 4 + 4);
+    return t->kernels->count_below(front->keys, front->count, bound) >= wanted ? bound : INFINITY;
+}
+
+/* Nearest first would be best; two classes of near do nearly as well and need no order. */
+enum cf_err cf_ann_leaves_choose(struct cf_ann_target *t, size_t wanted, size_t *count)
+{
+    struct cf_ann_scratch *s = t->scratch;
+    struct cf_ann_front *front = &t->front;
+
+    if (front->leaves)
+        advance(t, GROUP_TIMES * wanted);
+    CF_ANN_RESERVE(s, pool_keys, front->count + CF_ANN_LANE_COUNT);
+    CF_ANN_RESERVE(s, pool_entries, front->count + CF_ANN_LANE_COUNT);
+    struct cf_ann_pool pool = {s->pool_keys, s->pool_entries, 0, SIZE_MAX, outer_bound(t, wanted)};
+    t->kernels->pick_below(front->keys, front->count, 0, &pool);
+    cf_ann_pool_shrink(t->kernels, &pool, wanted);
+    struct cf_ann_range range = t->kernels->range(pool.keys, pool.count);
+    float near_bound =
+        cf_ann_pool_bound(t->kernels, pool.keys, pool.count, range, pool.count / NEAREST_SHARE + 1);
+    size_t near = 0, far = t->kernels->count_below(pool.keys, pool.count, near_bound);
+    for (size_t i = 0; i < pool.count; i++) {
+        bool below = pool.keys[i] < near_bound;
+        s->leaves[below ? near : far] =
+            (struct cf_ann_leaf){pool.keys[i], front_leaf(front, pool.entries[i])};
+        near += below;
+        far += !below;
+    }
+    *count = pool.count;
+    return CF_OK;
+}
+
+/* How many blocks a leaf has; none when a damaged file says nonsense. */
+static uint32_t blocks_in(const struct cf_ann *ann, uint32_t leaf)
+{
+    uint32_t first = ann->block_first[leaf], end = ann->block_first[leaf + 1];
+
+    return end > first && end <= ann->header.block_count ? end - first : 0;
+}
+
+static enum cf_err make_visits(const struct cf_ann_target *t, size_t leaf_count, size_t *count)
 {
     const struct cf_ann *ann = t->ann;
     const struct cf_ann_leaf *leaves = t->scratch->leaves;
-    size_t count = choose_leaves(t, wanted);
+    float unit = 1 / ann->header.norm_unit;
+    size_t total = 0, to = 0;
 
-    t->probe.limit = INFINITY;
-    for (size_t i = 0; i < count; i++) {
-        if (i + 1 < count) {
-            uint32_t next = ann->block_first[leaves[i + 1].leaf],
-                     after = ann->block_first[leaves[i + 1].leaf + 1];
-            prefetch(&ann->blocks[next], (after - next) * sizeof *ann->blocks);
-        }
-        scan_leaf(t, leaves[i], pool);
+    for (size_t i = 0; i < leaf_count; i++)
+        total += blocks_in(ann, leaves[i].leaf);
+    CF_ANN_RESERVE(t->scratch, visits, total);
+    for (size_t i = 0; i < leaf_count; i++) {
+        uint32_t first = ann->block_first[leaves[i].leaf], blocks = blocks_in(ann, leaves[i].leaf);
+        for (uint32_t b = 0; b < blocks; b++)
+            t->scratch->visits[to++] = (struct cf_ann_visit){first + b, leaves[i].key * unit};
     }
+    *count = to;
+    return CF_OK;
 }
 
-/* Ranks by bytes, in place. */
-static void rank_fine(const struct cf_ann_target *t, struct pool *pool)
-{
-    size_t bytes = cf_ann_fine_bytes(&t->ann->header);
+/* ---- items ---- */
 
-    for (size_t i = 0; i < pool->count && i < FINE_AHEAD; i++)
-        prefetch(t->ann->fine + pool->entries[i].row * bytes, bytes);
+/* Entries become items; each stays once, where it came first. */
+static enum cf_err name_items(const struct cf_ann_target *t, struct cf_ann_pool *pool)
+{
+    size_t slots = 64, kept = 0;
+
+    while (slots < 2 * pool->count)
+        slots *= 2;
+    CF_ANN_RESERVE(t->scratch, seen, slots);
+    uint32_t *seen = t->scratch->seen;
+    memset(seen, 0, slots * sizeof *seen);
+    for (size_t i = 0; i < pool->count; i++) { /* apart, so that the misses overlap */
+        pool->entries[i] = cf_ann_item_of(t->ann, pool->entries[i]);
+        prefetch(t->ann->shorts + pool->entries[i] * cf_ann_short_stride(&t->ann->header), LINE);
+    }
     for (size_t i = 0; i < pool->count; i++) {
-        const uint8_t *at = t->ann->fine + pool->entries[i].row * bytes;
-        struct cf_ann_fine fine;
-        if (i + FINE_AHEAD < pool->count)
-            prefetch(t->ann->fine + pool->entries[i + FINE_AHEAD].row * bytes, bytes);
-        memcpy(&fine, at, sizeof fine);
-        int32_t dot = t->kernels->dot_i16_i8(t->fine, (const int8_t *)at + sizeof fine, t->ann->header.proj);
-        float worth = t->fine_step * fine.step, key = fine.norm - 2 * worth * (float)dot;
-        pool->entries[i].key = key == key ? key : INFINITY;
+        uint32_t item = pool->entries[i];
+        size_t at = item * 0x9E3779B1u % slots;
+        while (seen[at] && seen[at] != item + 1)
+            at = (at + 1) % slots;
+        if (seen[at])
+            continue;
+        seen[at] = item + 1;
+        pool->entries[kept++] = item;
+    }
+    pool->count = kept;
+    return CF_OK;
+}
+
+static const uint8_t *short_of(const struct cf_ann_target *t, uint32_t item)
+{
+    return t->ann->shorts + item * cf_ann_short_stride(&t->ann->header);
+}
+
+void cf_ann_measure_shorts(const struct cf_ann_target *t, const uint32_t *items, size_t count, float *keys)
+{
+    size_t stride = cf_ann_short_stride(&t->ann->header), bytes = t->ann->header.proj / 2;
+    int32_t dots[4], shift = 15 * t->short_sum;
+
+    for (size_t i = 0; i < count && i < SHORTS_AHEAD; i++)
+        prefetch(short_of(t, items[i]), stride + LINE - 1);
+    for (size_t i = 0; i < count; i += 4) {
+        const uint8_t *codes[4];
+        struct cf_ann_short_head heads[4];
+        for (size_t l = 0; l < 4; l++) {
+            const uint8_t *at = short_of(t, items[i + l < count ? i + l : count - 1]);
+            if (i + l + SHORTS_AHEAD < count)
+                prefetch(short_of(t, items[i + l + SHORTS_AHEAD]), stride + LINE - 1);
+            memcpy(&heads[l], at, sizeof heads[l]);
+            codes[l] = at + sizeof heads[l];
+        }
+        t->kernels->dots_nibbles(t->even, t->odd, codes, bytes, dots);
+        for (size_t l = 0; l < 4 && i + l < count; l++) {
+            float worth = t->short_unit * heads[l].scale, part = 2 * worth * (float)(2 * dots[l] - shift);
+            float key = heads[l].norm - part;
+            keys[i + l] = key == key ? key : INFINITY;
+        }
     }
 }
 
-static void rank_full(const struct cf_ann_target *t, const struct pool *pool, size_t count,
-                      struct cf_ann_heap *heap)
+void cf_ann_measure_rows(const struct cf_ann_target *t, const uint32_t *items, size_t count, double *squares)
 {
-    uint32_t dim = t->ann->header.dim;
+    size_t stride = cf_ann_row_stride(&t->ann->header), width = t->ann->header.row_dims;
 
-    for (size_t i = 0; i < count && i < ROW_AHEAD; i++)
-        prefetch(t->ann->rows + (size_t)pool->entries[i].row * dim, dim * sizeof(float));
-    for (size_t i = 0; i < count; i++) {
-        uint32_t row = pool->entries[i].row;
-        if (i + ROW_AHEAD < count)
-            prefetch(t->ann->rows + (size_t)pool->entries[i + ROW_AHEAD].row * dim, dim * sizeof(float));
-        struct cf_ann_candidate candidate = {t->distance(t->query, t->ann->rows + (size_t)row * dim, dim),
-                                             row};
-        if (candidate.key >= 0 && cf_ann_heap_wants(heap, candidate))
+    for (size_t i = 0; i < count; i += 4) {
+        const int8_t *codes[4];
+        struct cf_ann_row_head heads[4];
+        int32_t dots[4];
+        for (size_t l = 0; l < 4; l++) {
+            const uint8_t *at = t->ann->rows + items[i + l < count ? i + l : count - 1] * stride;
+            memcpy(&heads[l], at, sizeof heads[l]);
+            codes[l] = (const int8_t *)at + sizeof heads[l];
+        }
+        t->kernels->dots_rows(t->wide, codes, width, dots);
+        for (size_t l = 0; l < 4 && i + l < count; l++) {
+            double product = t->row_unit * (double)heads[l].scale * dots[l];
+            product += (double)heads[l].offset * t->row_sum;
+            double square = (t->norm + (double)heads[l].norm) - 2 * product;
+            squares[i + l] = square >= 0 ? square : square < 0 ? 0 : INFINITY;
+        }
+    }
+}
+
+/* ---- the scan ---- */
+
+/* Of what was appended since, only what the sieve lets through. */
+static void sift(const struct cf_ann_target *t, struct cf_ann_sieve *sieve, size_t from,
+                 struct cf_ann_pool *pool)
+{
+    size_t kept = from;
+
+    if (!sieve->keep)
+        return;
+    for (size_t i = from; i < pool->count; i++)
+        if (cf_ann_sieve_keeps(sieve, cf_ann_item_of(t->ann, pool->entries[i]))) {
+            pool->keys[kept] = pool->keys[i];
+            pool->entries[kept++] = pool->entries[i];
+        }
+    pool->count = kept;
+}
+
+enum cf_err cf_ann_codes_scan(const struct cf_ann_target *t, size_t leaf_count, size_t wanted,
+                              struct cf_ann_sieve *sieve, struct cf_ann_pool *pool)
+{
+    struct cf_ann_scratch *s = t->scratch;
+    size_t count, from = 0, room = POOL_TIMES * wanted + CF_ANN_LANE_COUNT;
+    enum cf_err err = make_visits(t, leaf_count, &count);
+
+    if (err)
+        return err;
+    CF_ANN_RESERVE(s, pool_keys, room + CF_ANN_LANE_COUNT);
+    CF_ANN_RESERVE(s, pool_entries, room + CF_ANN_LANE_COUNT);
+    *pool = (struct cf_ann_pool){s->pool_keys, s->pool_entries, 0, room, INFINITY};
+    for (size_t done = 0; done < count; from = pool->count) {
+        done += t->kernels->scan_blocks(t->ann->blocks, s->visits + done, count - done, &t->probe, pool);
+        sift(t, sieve, from, pool);
+        if (done < count && pool->count >= pool->room)
+            cf_ann_pool_shrink(t->kernels, pool, wanted);
+    }
+    cf_ann_pool_shrink(t->kernels, pool, wanted);
+    return CF_OK;
+}
+
+static enum cf_err rank_rows(const struct cf_ann_target *t, const struct cf_ann_pool *pool,
+                             struct cf_ann_heap *heap)
+{
+    size_t stride = cf_ann_row_stride(&t->ann->header);
+
+    for (size_t i = 0; i < pool->count; i++)
+        prefetch(t->ann->rows + pool->entries[i] * stride, stride);
+    CF_ANN_RESERVE(t->scratch, squares, pool->count);
+    cf_ann_measure_rows(t, pool->entries, pool->count, t->scratch->squares);
+    for (size_t i = 0; i < pool->count; i++) {
+        struct cf_ann_candidate candidate = {t->scratch->squares[i], pool->entries[i]};
+        if (cf_ann_heap_wants(heap, candidate))
             cf_ann_heap_push(heap, candidate);
     }
-}
-
-/* How many survive the codes and the bytes, for k results. */
-static void widths_of(uint32_t effort, size_t k, uint64_t count, size_t *by_codes, size_t *by_bytes)
-{
-    static const struct {
-        size_t codes, codes_each, bytes, bytes_each;
-    } widths[CF_ANN_EFFORT_COUNT] = {{64, 6, 14, 2}, {160, 10, 24, 3}, {768, 20, 96, 6}};
-    unsigned e = effort < CF_ANN_EFFORT_COUNT ? effort : CF_ANN_EFFORT_COUNT - 1;
-
-    *by_codes = widths[e].codes + widths[e].codes_each * k;
-    *by_bytes = widths[e].bytes + widths[e].bytes_each * k;
-    *by_codes = *by_codes < count ? *by_codes : (size_t)count;
-}
-
-enum cf_err cf_ann_scan(struct cf_ann_target *t, struct cf_ann_plan plan, struct cf_ann_heap *heap)
-{
-    struct pool pool = {0};
-    size_t by_bytes;
-
-    widths_of(plan.effort, heap->k, t->ann->header.count, &pool.wanted, &by_bytes);
-    pool.room = 2 * pool.wanted + CF_ANN_LANE_COUNT;
-    RESERVE(t->scratch, pool, pool.room);
-    pool.entries = t->scratch->pool;
-    t->kept = t->rejected = 0;
-    scan_codes(t, plan.leaves, &pool);
-    if (pool.count > pool.wanted)
-        shrink(t, &pool);
-    rank_fine(t, &pool);
-    size_t count = pool.count < by_bytes ? pool.count : by_bytes;
-    select_best(pool.entries, pool.count, count);
-    heap->count = 0;
-    rank_full(t, &pool, count, heap);
     return CF_OK;
+}
+
+enum cf_err cf_ann_scan(struct cf_ann_target *t, struct cf_ann_widths widths, struct cf_ann_sieve *sieve,
+                        struct cf_ann_heap *heap)
+{
+    struct cf_ann_pool pool;
+    size_t leaf_count;
+    enum cf_err err = cf_ann_leaves_choose(t, widths.leaves, &leaf_count);
+
+    sieve->kept = sieve->rejected = 0;
+    heap->count = 0;
+    if (!err)
+        err = cf_ann_codes_scan(t, leaf_count, widths.codes, sieve, &pool);
+    if (!err)
+        err = name_items(t, &pool);
+    if (err)
+        return err;
+    cf_ann_measure_shorts(t, pool.entries, pool.count, pool.keys);
+    cf_ann_pool_shrink(t->kernels, &pool, widths.shorts);
+    return rank_rows(t, &pool, heap);
 }

@@ -1,59 +1,59 @@
-/* One query over the compact codes: leaves nearest first, their codes in blocks, the best of those by bytes,
- * and the best of those by full vectors. Used by the search and by the calibration that it relies on. */
+/* One query over the compact codes: leaves nearest first, their entries in blocks; the best of those by short
+ * projections, and the best of these by rows. Used by the search and by the calibration that it relies on. */
 #ifndef CF_ANN_SCAN_H
 #define CF_ANN_SCAN_H
 
-#include "common/ann/distance.h"
+#include "common/ann/calibrate.h"
 #include "common/ann/heap.h"
-#include "common/ann/project.h"
+#include "common/ann/query.h"
 
-struct cf_ann_leaf {
-    float key; /* squared distance to the centroid, in the projection */
-    uint32_t leaf;
-};
-
-/* Scratch of one thread, grown as needed. */
-struct cf_ann_scratch {
-    int16_t *wide;
-    int32_t *dots;
-    float *keys, *query;
-    struct cf_ann_leaf *leaves;
-    struct cf_ann_candidate *pool, *best;
-    size_t wide_room, dots_room, keys_room, query_room, leaves_room, pool_room, best_room;
-};
-void cf_ann_scratch_fini(struct cf_ann_scratch *scratch);
-
-/* A query made ready; borrows the scratch. */
-struct cf_ann_target {
-    const struct cf_ann *ann;
-    const struct cf_ann_kernels *kernels;
-    cf_ann_distance_fn *distance;
-    struct cf_ann_scratch *scratch;
-    const float *query; /* in the scale of the rows */
-    float proj[CF_ANN_PROJ_MAX];
-    float norm;  /* square of the distance from the mean */
-    float reach; /* about the square of the distance from the nearest centroid */
-    float key_least,
-        key_most; /* of scratch->keys, one a leaf: squares less a constant, in the precision of bytes */
-    struct cf_ann_probe probe;
-    int16_t fine[CF_ANN_PROJ_MAX];
-    float fine_step;
-    /* Which rows count; what it turns away is counted. */
-    bool (*keep)(void *arg, uint64_t item);
-    void *keep_arg;
-    uint32_t skip; /* one row that does not, or UINT32_MAX */
+/* Which items count, and how often it was asked. */
+struct cf_ann_sieve {
+    bool (*keep)(void *arg, uint64_t item); /* NULL: all */
+    void *arg;
     uint64_t kept, rejected;
 };
 
-/* `query` finite and not too far out. CF_E_NO_MEMORY. Sets all but keep, keep_arg (none) and skip (none). */
-enum cf_err cf_ann_target_init(struct cf_ann_target *target, const struct cf_ann *ann,
-                               struct cf_ann_scratch *scratch, const float *query) CF_MUST_CHECK;
+static inline bool cf_ann_sieve_keeps(struct cf_ann_sieve *sieve, uint64_t item)
+{
+    bool keeps = !sieve->keep || sieve->keep(sieve->arg, item);
 
-/* Offers the heap (k of it set) what it finds in at least `leaves` leaves. CF_E_NO_MEMORY. */
-enum cf_err cf_ann_scan(struct cf_ann_target *target, struct cf_ann_plan plan,
+    sieve->kept += keeps;
+    sieve->rejected += !keeps;
+    return keeps;
+}
+
+/* Measures the centroids, or those of the nearest groups. CF_E_NO_MEMORY. */
+enum cf_err cf_ann_front_measure(struct cf_ann_target *target) CF_MUST_CHECK;
+/* About the square of the distance to the nearest centroid. */
+double cf_ann_reach(const struct cf_ann_target *target);
+/* The nearest leaves, `wanted` of them or few more, of about an eighth the nearest first, into
+ * scratch->leaves. CF_E_NO_MEMORY. */
+enum cf_err cf_ann_leaves_choose(struct cf_ann_target *target, size_t wanted, size_t *count) CF_MUST_CHECK;
+/* How many leaves must be wanted for the leaf at place `at` of a front that is made of groups to be measured.
+ */
+size_t cf_ann_front_wanted(size_t at);
+/* Of the entries of chosen leaves the best, `wanted` of them or few more, in no order. The pool lies in the
+ * scratch. CF_E_NO_MEMORY. */
+enum cf_err cf_ann_codes_scan(const struct cf_ann_target *target, size_t leaf_count, size_t wanted,
+                              struct cf_ann_sieve *sieve, struct cf_ann_pool *pool) CF_MUST_CHECK;
+
+/* Offers the heap (k of it set) what is found; after cf_ann_front_measure. CF_E_NO_MEMORY. */
+enum cf_err cf_ann_scan(struct cf_ann_target *target, struct cf_ann_widths widths, struct cf_ann_sieve *sieve,
                         struct cf_ann_heap *heap) CF_MUST_CHECK;
 
-/* Room in scratch. */
-bool cf_ann_reserve(void **memory, size_t *room, size_t count, size_t size);
+/* The item of an entry; of a damaged file at least some item. */
+static inline uint32_t cf_ann_item_of(const struct cf_ann *ann, uint32_t entry)
+{
+    uint32_t item = ann->entries[entry];
+
+    return item < ann->header.count ? item : 0;
+}
+/* By shorts: squared distances, but for |q|²; into keys. */
+void cf_ann_measure_shorts(const struct cf_ann_target *target, const uint32_t *items, size_t count,
+                           float *keys);
+/* By rows: squared distances in the scale of the rows, into squares; never NaN. */
+void cf_ann_measure_rows(const struct cf_ann_target *target, const uint32_t *items, size_t count,
+                         double *squares);
 
 #endif

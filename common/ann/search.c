@@ -1,14 +1,14 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/ann/calibrate.h"
-#include "common/ann/scan.h"
+#include "common/ann/exact.h"
 #include "common/ann/searcher.h"
 
-/* Above this (in the scale of the rows) squares might not fit a float; the whole index is then scanned in
- * doubles. */
-#define QUERY_MAX 0x1p50f
+/* A radius is first tried with so many results, then with so many times more, until one lies outside. */
+enum { RADIUS_FIRST = 16, RADIUS_TIMES = 4 };
 
 struct cf_ann_searcher {
     struct cf_ann_scratch scratch;
@@ -17,8 +17,13 @@ struct cf_ann_searcher {
 struct pass {
     const struct cf_ann *ann;
     const struct cf_ann_query *query;
-    const float *scaled;
+    const float *vector; /* of unit length where that is the metric */
+    struct cf_ann_scratch *scratch;
+    struct cf_ann_target target;
+    struct cf_ann_sieve sieve;
     struct cf_ann_heap heap;
+    size_t k;
+    bool far, certain;
 };
 
 struct cf_ann_searcher *cf_ann_searcher_new(void)
@@ -44,17 +49,6 @@ int16_t *cf_ann_searcher_wide(struct cf_ann_searcher *searcher, size_t count)
     return s->wide;
 }
 
-static enum cf_err prepare(const struct cf_ann *ann, struct cf_ann_scratch *s, size_t k)
-{
-    void *query = s->query, *best = s->best;
-    bool ok = cf_ann_reserve(&query, &s->query_room, ann->header.dim, sizeof *s->query);
-
-    ok = cf_ann_reserve(&best, &s->best_room, k, sizeof *s->best) && ok;
-    s->query = query;
-    s->best = best;
-    return ok ? CF_OK : CF_E_NO_MEMORY;
-}
-
 static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_query *query,
                                struct cf_detail *detail)
 {
@@ -62,142 +56,163 @@ static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_que
         return cf_fail(detail, CF_E_BAD_K, "k is 0: it must be at least 1");
     if (!(query->recall >= 0 && query->recall <= 1))
         return cf_fail(detail, CF_E_INVALID, "recall is %g: it must be 0 to 1", query->recall);
-    if (query->radius != 0)
-        return cf_fail(detail, CF_E_INVALID, "this index does not search by radius");
+    if (!(query->radius >= 0))
+        return cf_fail(detail, CF_E_INVALID, "radius is %g: it must be 0 (none) or above",
+                       (double)query->radius);
     for (uint32_t i = 0; i < ann->header.dim; i++)
         if (!isfinite(query->vector[i]))
             return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the query is not a finite number", i);
     return CF_OK;
 }
 
-/* Into the scale of the rows; false when it is too far out for single precision. */
-static bool scale_query(const struct cf_ann *ann, const float *vector, float *scaled)
+static bool is_far(const struct pass *pass)
 {
-    int exponent = ann->header.scale_exponent;
-    float largest = 0;
+    double largest = 0;
 
-    for (uint32_t i = 0; i < ann->header.dim; i++) {
-        scaled[i] = exponent ? ldexpf(vector[i], -exponent) : vector[i];
-        largest = fmaxf(largest, fabsf(scaled[i]));
+    for (uint32_t i = 0; i < pass->ann->header.dim; i++)
+        largest = fmax(largest, fabs((double)pass->vector[i]));
+    return ldexp(largest, -pass->ann->header.scale_exponent) > CF_ANN_NEAR_MAX;
+}
+
+static enum cf_err prepare(struct pass *pass)
+{
+    uint32_t dim = pass->ann->header.dim;
+
+    CF_ANN_RESERVE(pass->scratch, best, pass->k);
+    pass->heap = (struct cf_ann_heap){pass->scratch->best, pass->k, 0};
+    pass->vector = pass->query->vector;
+    if (pass->ann->header.metric == CF_ANN_COSINE) {
+        CF_ANN_RESERVE(pass->scratch, query, dim);
+        memcpy(pass->scratch->query, pass->query->vector, dim * sizeof(float));
+        cf_ann_normalize(pass->scratch->query, dim);
+        pass->vector = pass->scratch->query;
     }
-    return largest <= QUERY_MAX;
+    pass->far = is_far(pass);
+    return pass->far ? CF_OK : cf_ann_target_init(&pass->target, pass->ann, pass->scratch, pass->vector);
 }
 
-static void offer(struct pass *pass, float key, uint32_t row)
+static double radius_of(const struct pass *pass)
 {
-    struct cf_ann_candidate candidate = {key, row};
-
-    if (!(key >= 0) || !cf_ann_heap_wants(&pass->heap, candidate))
-        return;
-    if (!pass->query->keep || pass->query->keep(pass->query->keep_arg, row))
-        cf_ann_heap_push(&pass->heap, candidate);
+    return pass->query->radius > 0 ? (double)pass->query->radius : (double)INFINITY;
 }
 
-/* Every row, in the order of the file. */
-static void scan_rows(struct pass *pass)
+static enum cf_err search_all(struct pass *pass, struct cf_detail *detail)
 {
-    const struct cf_ann *ann = pass->ann;
-    cf_ann_distance_fn *distance = cf_ann_distance_kernel();
-    uint32_t dim = ann->header.dim;
+    struct cf_ann_exact exact = {pass->ann,         pass->scratch,        pass->far ? NULL : &pass->target,
+                                 pass->vector,      &pass->sieve,         radius_of(pass),
+                                 pass->query->full, pass->query->full_arg};
 
-    pass->heap.count = 0;
-    for (uint32_t row = 0; row < ann->header.count; row++)
-        offer(pass, distance(pass->scaled, ann->rows + (size_t)row * dim, dim), row);
+    pass->certain = pass->query->full != NULL;
+    pass->heap.k = pass->k;
+    return pass->query->full ? cf_ann_exact_full(&exact, &pass->heap, detail)
+                             : cf_ann_exact_rows(&exact, &pass->heap);
 }
 
-/* Every row, in doubles; keys are distances here, not squares. */
-static void scan_wide(struct pass *pass)
+/* The widths for as many results as would be needed without the filter, to find k with it; no leaves when the
+ * rest is so rare that measuring all of it costs less. */
+static struct cf_ann_widths widen(const struct pass *pass, struct cf_ann_widths widths)
 {
-    const struct cf_ann *ann = pass->ann;
-    double scale = ldexp(1, ann->header.scale_exponent);
-    uint32_t dim = ann->header.dim;
+    uint64_t all = pass->ann->header.leaf_count, k = pass->heap.k,
+             asked = pass->sieve.kept + pass->sieve.rejected;
+    struct cf_ann_widths next = {0};
 
-    for (uint32_t row = 0; row < ann->header.count; row++) {
-        const float *x = ann->rows + (size_t)row * dim;
-        double sum = 0;
-        for (uint32_t i = 0; i < dim; i++) {
-            double d = (double)pass->query->vector[i] - (double)x[i] * scale;
-            sum += d * d;
-        }
-        offer(pass, (float)fmin(sqrt(sum), (double)FLT_MAX), row);
-    }
-}
-
-/* The plan for as many results as would be needed without the filter, to find k with it. */
-static struct cf_ann_plan widen(const struct pass *pass, const struct cf_ann_target *target,
-                                struct cf_ann_plan plan)
-{
-    uint64_t all = pass->ann->header.leaf_count, k = pass->heap.k, asked = target->kept + target->rejected;
-    struct cf_ann_plan next = {(uint32_t)all, plan.effort};
-
-    if (target->kept >= k) {
-        next = cf_ann_plan(pass->ann, target->reach, (k * asked + target->kept - 1) / target->kept,
-                           pass->query->recall);
-        if (next.leaves ==
-            0) /* too rare for codes to be tried on: all leaves, and all that is kept of them */
-            next = (struct cf_ann_plan){(uint32_t)all, CF_ANN_EFFORT_COUNT - 1};
-    }
-    if (next.leaves > plan.leaves && next.leaves < 2 * (uint64_t)plan.leaves)
-        next.leaves = 2 * (uint64_t)plan.leaves < all ? 2 * plan.leaves : (uint32_t)all;
-    next.effort = next.effort > plan.effort ? next.effort : plan.effort;
+    if (pass->sieve.kept >= k)
+        next = cf_ann_widths(pass->ann, cf_ann_reach(&pass->target),
+                             (k * asked + pass->sieve.kept - 1) / pass->sieve.kept, pass->query->recall);
+    if (next.leaves == 0)
+        return next;
+    next.codes = next.codes > widths.codes ? next.codes : widths.codes;
+    next.shorts = next.shorts > widths.shorts ? next.shorts : widths.shorts;
+    if (next.leaves > widths.leaves && next.leaves < 2 * (uint64_t)widths.leaves)
+        next.leaves = 2 * (uint64_t)widths.leaves < all ? 2 * widths.leaves : (uint32_t)all;
     return next;
 }
 
-/* By the calibration; `*exact` when that took everything. */
-static enum cf_err scan_planned(struct pass *pass, struct cf_ann_scratch *scratch, bool *exact)
+/* The heap's k nearest by leaves; `*all` when that is not the way. */
+static enum cf_err search_leaves(struct pass *pass, bool *all)
 {
-    struct cf_ann_plan plan = cf_ann_plan(pass->ann, -1, pass->heap.k, pass->query->recall);
-    struct cf_ann_target target;
-    enum cf_err err;
+    struct cf_ann_widths widths =
+        cf_ann_widths(pass->ann, cf_ann_reach(&pass->target), pass->heap.k, pass->query->recall);
 
-    *exact = pass->query->exact || plan.leaves == 0;
-    if (!*exact) {
-        err = cf_ann_target_init(&target, pass->ann, scratch, pass->scaled);
+    while (widths.leaves) {
+        enum cf_err err = cf_ann_scan(&pass->target, widths, &pass->sieve, &pass->heap);
         if (err)
             return err;
-        plan = cf_ann_plan(pass->ann, target.reach, pass->heap.k, pass->query->recall);
-        *exact = plan.leaves == 0;
+        if (!pass->sieve.keep)
+            break;
+        struct cf_ann_widths next = widen(pass, widths);
+        if (next.leaves && next.leaves <= widths.leaves)
+            break;
+        widths = next;
     }
-    if (*exact) {
-        scan_rows(pass);
-        return CF_OK;
-    }
-    target.keep = pass->query->keep;
-    target.keep_arg = pass->query->keep_arg;
-    for (;;) {
-        err = cf_ann_scan(&target, plan, &pass->heap);
-        struct cf_ann_plan next = widen(pass, &target, plan);
-        if (err || next.leaves <= plan.leaves)
-            return err;
-        plan = next;
-    }
+    *all = widths.leaves == 0;
+    return CF_OK;
 }
 
-/* Rounding makes some distances equal that the keys told apart: those go by id. */
-static void settle_ties(const struct cf_ann *ann, struct cf_ann_hit *hits, size_t count)
+/* Squares in the scale of the rows become distances in that of the caller. */
+static size_t within_radius(struct pass *pass)
 {
-    for (size_t i = 1; i < count; i++)
-        for (size_t j = i; j > 0; j--) {
-            struct cf_ann_hit moved = hits[j];
-            if (!(hits[j - 1].distance == moved.distance &&
-                  cf_ann_id_compare(ann, hits[j - 1].item, moved.item) > 0))
-                break;
-            hits[j] = hits[j - 1];
-            hits[j - 1] = moved;
-        }
-}
-
-static size_t collect(struct pass *pass, bool wide, struct cf_ann_hit *hits)
-{
-    double scale = ldexp(1, pass->ann->header.scale_exponent);
-    size_t count = cf_ann_heap_sort(&pass->heap);
+    double unit = ldexp(1, pass->ann->header.scale_exponent), radius = radius_of(pass);
+    size_t count = pass->heap.count, kept = 0;
 
     for (size_t i = 0; i < count; i++) {
-        double key = (double)pass->heap.entries[i].key;
-        hits[i].item = pass->heap.entries[i].row;
-        hits[i].distance = (float)(wide ? key : fmin(sqrt(key) * scale, (double)FLT_MAX));
+        struct cf_ann_candidate candidate = pass->heap.entries[i];
+        candidate.key = sqrt(candidate.key) * unit;
+        if (candidate.key <= radius)
+            pass->heap.entries[kept++] = candidate;
     }
-    settle_ties(pass->ann, hits, count);
+    pass->heap.count = kept;
+    return kept;
+}
+
+static enum cf_err search_some(struct pass *pass, bool *all)
+{
+    size_t k = pass->query->radius > 0 && pass->k > RADIUS_FIRST ? RADIUS_FIRST : pass->k;
+    enum cf_err err = cf_ann_front_measure(&pass->target);
+
+    *all = false;
+    while (!err) {
+        pass->heap.k = k;
+        err = search_leaves(pass, all);
+        size_t found = pass->heap.count;
+        if (err || *all || within_radius(pass) < found || found < k || k == pass->k)
+            return err;
+        k = RADIUS_TIMES * k < pass->k ? RADIUS_TIMES * k : pass->k;
+    }
+    return err;
+}
+
+static enum cf_err run(struct pass *pass, struct cf_detail *detail)
+{
+    enum cf_err err = prepare(pass);
+    bool all = pass->query->exact || pass->far || pass->ann->header.leaf_count == 0;
+
+    if (!err && !all)
+        err = search_some(pass, &all);
+    if (!err && all)
+        return search_all(pass, detail);
+    return err;
+}
+
+/* Heap order is undone by a sort on what the caller sees: distances in single precision, then numbers. */
+static int compare_hits(const void *a, const void *b)
+{
+    const struct cf_ann_hit *x = a, *y = b;
+
+    if (x->distance != y->distance)
+        return x->distance < y->distance ? -1 : 1;
+    return (x->item > y->item) - (x->item < y->item);
+}
+
+static size_t collect(struct pass *pass, struct cf_ann_hit *hits)
+{
+    size_t count = pass->heap.count;
+
+    for (size_t i = 0; i < count; i++) {
+        hits[i].item = pass->heap.entries[i].item;
+        hits[i].distance = (float)fmin(pass->heap.entries[i].key, (double)FLT_MAX);
+    }
+    qsort(hits, count, sizeof *hits, compare_hits);
     return count;
 }
 
@@ -205,25 +220,26 @@ enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *sear
                           const struct cf_ann_query *query, struct cf_ann_hit *hits, size_t *count,
                           bool *exact, struct cf_detail *detail)
 {
-    size_t k = query->k < ann->header.count ? query->k : (size_t)ann->header.count;
+    struct cf_detail own = {""};
+    struct pass pass;
     enum cf_err err = check_query(ann, query, detail);
-    bool all = true;
 
     if (err)
         return err;
-    if (k == 0)
-        goto out;
-    if (prepare(ann, &searcher->scratch, k))
-        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a search of %zu results", k);
-    struct pass pass = {ann, query, searcher->scratch.query, {ann, searcher->scratch.best, k, 0}};
-    bool wide = !scale_query(ann, query->vector, searcher->scratch.query);
-    if (wide)
-        scan_wide(&pass);
-    else if (scan_planned(&pass, &searcher->scratch, &all))
-        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a search of %zu results", k);
-    k = collect(&pass, wide, hits);
-out:
-    *count = k;
-    *exact = all;
+    memset(&pass.heap, 0, sizeof pass.heap);
+    pass.ann = ann;
+    pass.query = query;
+    pass.scratch = &searcher->scratch;
+    pass.sieve = (struct cf_ann_sieve){query->keep, query->keep_arg, 0, 0};
+    pass.k = query->k < ann->header.count ? query->k : (size_t)ann->header.count;
+    pass.certain = pass.k == 0;
+    if (pass.k)
+        err = run(&pass, &own);
+    if (err == CF_E_NO_MEMORY && !own.text[0])
+        return cf_fail(detail, err, "out of memory for a search of %zu results", pass.k);
+    if (err)
+        return detail ? (*detail = own, err) : err;
+    *count = collect(&pass, hits);
+    *exact = pass.certain;
     return CF_OK;
 }

@@ -1,5 +1,7 @@
 #include "common/base/album.h"
 
+#include "common/base/hash.h"
+
 static const char *const state_names[CF_STATE_COUNT] = {
     [CF_STATE_NONE] = "none",           [CF_STATE_QUEUED] = "queued",   [CF_STATE_DELAYED] = "delayed",
     [CF_STATE_LEASED] = "leased",       [CF_STATE_DESCRIBED] = "described", [CF_STATE_INDEXED] = "indexed",
@@ -70,4 +72,26 @@ enum cf_err cf_album_check(struct cf_str album, struct cf_detail *detail)
         if (p[i] < 0x20 || p[i] == 0x7F || (p[i] == 0xC2 && p[i + 1] < 0xA0))
             return cf_fail(detail, CF_E_BAD_ALBUM, "the album id has a control character at byte %zu", i);
     return CF_OK;
+}
+
+/* ---- labels ---- */
+
+const char *const cf_label_keys[CF_LABEL_COUNT] = {[CF_LABEL_ARTIST] = "artist", [CF_LABEL_GENRE] = "genre"};
+
+uint32_t cf_label(struct cf_str value)
+{
+    if (value.len == 0)
+        return 0;
+    uint32_t label = (uint32_t)cf_xxh3((struct cf_bytes){(const uint8_t *)value.data, value.len});
+    return label ? label : 1;
+}
+
+void cf_labels_of(const struct cf_pair *meta, size_t count, uint32_t labels[CF_LABEL_COUNT])
+{
+    for (size_t kind = 0; kind < CF_LABEL_COUNT; kind++) {
+        labels[kind] = 0;
+        for (size_t i = 0; i < count && labels[kind] == 0; i++)
+            if (cf_str_is(meta[i].key, cf_label_keys[kind]))
+                labels[kind] = cf_label(meta[i].value);
+    }
 }

@@ -51,6 +51,14 @@ struct cf_pair {
     struct cf_str value;
 };
 
+/* What of an album's metadata filters go by: a label is the low half of the XXH3-64 of the key's value; 0 without one,
+ * and a hash of 0 becomes 1. Two values may share a label, about once in 2^32. */
+enum cf_label_kind { CF_LABEL_ARTIST, CF_LABEL_GENRE, CF_LABEL_COUNT };
+extern const char *const cf_label_keys[CF_LABEL_COUNT]; /* "artist", "genre" */
+uint32_t cf_label(struct cf_str value);                 /* an empty value is none: 0 */
+/* The labels of metadata; of a key that is given twice the first counts. */
+void cf_labels_of(const struct cf_pair *meta, size_t count, uint32_t labels[CF_LABEL_COUNT]);
+
 /* 1 to 255 bytes of valid UTF-8 without control characters; otherwise CF_E_BAD_ALBUM and a sentence. */
 enum cf_err cf_album_check(struct cf_str album, struct cf_detail *detail) CF_MUST_CHECK;
 

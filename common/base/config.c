@@ -3,11 +3,12 @@
 #include <confuse.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* libconfuse reports through a callback without an argument: the sentence waits here, one load at a time. */
+/* libconfuse reports through a callback without an argument: the sentence waits here, one load a thread. */
 static _Thread_local struct cf_detail *parse_detail;
 static _Thread_local const char *parse_path;
 
@@ -134,8 +135,8 @@ static void fill_sections(struct section_options *sections, size_t count)
         sections[i].options[sections[i].count] = (cfg_opt_t)CFG_END();
 }
 
-enum cf_err cf_config_load_file(struct cf_config *config, const struct cf_home *home, const char *path,
-                                struct cf_detail *detail)
+static enum cf_err load_file(struct cf_config *config, const struct cf_home *home, const char *path,
+                             struct cf_detail *detail)
 {
     struct section_options sections[] = {{.name = "log"},     {.name = "broker"},  {.name = "descriptor"},
                                          {.name = "image"},   {.name = "indexer"}, {.name = "query"}};
@@ -172,6 +173,17 @@ enum cf_err cf_config_load_file(struct cf_config *config, const struct cf_home *
     cfg_free(cfg);
     if (err == CF_OK)
         *config = found;
+    return err;
+}
+
+/* libconfuse has one scanner for the whole process, and ends it when two threads meet there. */
+enum cf_err cf_config_load_file(struct cf_config *config, const struct cf_home *home, const char *path,
+                                struct cf_detail *detail)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one_at_a_time);
+    enum cf_err err = load_file(config, home, path, detail);
+    pthread_mutex_unlock(&one_at_a_time);
     return err;
 }
 

@@ -45,9 +45,10 @@
     X(indexer, seed, INT, 1, 0, 4294967295)                                                                            \
     X(query, workers, INT, 1, 0, 256)                                                                                  \
     X(query, poll_ms, INT, 20, 1, 60000)                                                                               \
-    X(query, k_max, INT, 1000, 1, 10000)                                                                               \
-    X(query, batch_max, INT, 256, 1, 10000)                                                                            \
-    X(query, recall_default, REAL, 0.95, 0.5, 1.0)
+    X(query, k_max, INT, 10000, 1, 10000)                                                                              \
+    X(query, batch_max, INT, 1024, 1, 10000)                                                                           \
+    X(query, recall_default, REAL, 0.95, 0.5, 1.0)                                                                     \
+    X(query, recall_check_one_in, INT, 1000, 0, 1000000000)
 
 struct cf_config {
     char log_level[16];
@@ -69,7 +70,7 @@ struct cf_config {
 void cf_config_default(struct cf_config *config, const struct cf_home *home);
 
 /* HOME/coverfleet.conf over the defaults; no such file is no error, anything wrong in it is: CF_E_INVALID with file,
- * line and key. */
+ * line and key. Any thread. */
 enum cf_err cf_config_load(struct cf_config *config, const struct cf_home *home, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* As cf_config_load, from a named file, which must exist. */

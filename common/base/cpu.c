@@ -1,12 +1,16 @@
 #include "common/base/cpu.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+enum { NICE_LOWEST = 19 };
 
 static const char *const names[] = {"scalar", "avx2", "avx512"};
 static enum cf_simd machine, level;
@@ -69,4 +73,12 @@ void cf_cpu_simd_limit(enum cf_simd wanted)
 const char *cf_simd_name(enum cf_simd value)
 {
     return names[value];
+}
+
+/* On Linux both concern the thread only. */
+void cf_cpu_background(void)
+{
+    struct sched_param param = {.sched_priority = 0};
+    if (sched_setscheduler(0, SCHED_IDLE, &param) != 0)
+        setpriority(PRIO_PROCESS, 0, NICE_LOWEST);
 }

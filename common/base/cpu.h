@@ -21,6 +21,10 @@ enum cf_simd cf_cpu_simd(void);
 /* For tests: lowers (or gives back) the level within what the machine has. Not while other threads compute. */
 void cf_cpu_simd_limit(enum cf_simd level);
 
+/* From now on the calling thread (and those that it starts) gets a core only where nobody else wants it:
+ * SCHED_IDLE, or the lowest nice value where that is not allowed. It must hold no lock that others wait for. */
+void cf_cpu_background(void);
+
 const char *cf_simd_name(enum cf_simd level);
 
 #endif

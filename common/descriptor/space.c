@@ -6,8 +6,8 @@
 #include "common/descriptor/gray16.h"
 
 const struct cf_space cf_spaces[CF_SPACE_COUNT] = {
-    {"gray16", 1, CF_GRAY16_DIM, CF_METRIC_L2},
-    {"gist", 1, CF_GIST_DIM, CF_METRIC_L2},
+    {"gray16", 1, CF_GRAY16_DIM, CF_METRIC_L2, 22.5},
+    {"gist", 1, CF_GIST_DIM, CF_METRIC_L2, 2},
 };
 
 struct cf_describer {

@@ -13,6 +13,8 @@ struct cf_space {
     uint32_t version; /* grows whenever the numbers change: filter, luma, constants */
     uint32_t dim;
     enum cf_metric metric;
+    double scale; /* the root mean square distance of two covers drawn by chance, rounded: distances of several
+                     spaces are added in this unit (PROTOCOL.md) */
 };
 
 enum { CF_SPACE_COUNT = 2 }; /* gray16 (256), gist (960) */

@@ -9,28 +9,74 @@
 
 #include "common/base/file.h"
 
-/* The attachment, format 1, little-endian: u8 format | str space | u32 space version | u64 generation, built
- * ms | u32 count | count times (str shard, u64 log sequence). To change it: a new format number, read both.
- */
-enum { FORMAT = 1, MARK_BYTES_MIN = 12, NUMBER_BYTES_MAX = 24 };
+/* The attachment, format 2, little-endian: u8 format | str space | u32 space version | u64 generation, base,
+ * built ms | u32 count | count times (str shard, u64 log sequence) | u32 count | count times str hidden
+ * album. To change it: a new format number. One of another format is refused, and the index built anew:
+ * format 1 had tags without labels. */
+enum { FORMAT = 2, MARK_BYTES_MIN = 12, HIDDEN_BYTES_MIN = 5, NUMBER_BYTES_MAX = 24 };
 
-enum cf_err cf_generation_encode(const struct cf_generation *generation, struct cf_buf *out,
-                                 struct cf_detail *detail)
+static enum cf_err check_limits(const struct cf_generation *generation, struct cf_detail *detail)
 {
     if (generation->mark_count > CF_GENERATION_MARKS_MAX)
         return cf_fail(detail, CF_E_INVALID, "%zu shards in one index: at most %d are possible",
                        generation->mark_count, CF_GENERATION_MARKS_MAX);
+    if (generation->hidden_count > (generation->base ? CF_GENERATION_HIDDEN_MAX : 0))
+        return cf_fail(detail, CF_E_INVALID, "%zu albums hidden by an index: at most %d are possible",
+                       generation->hidden_count, generation->base ? CF_GENERATION_HIDDEN_MAX : 0);
+    return CF_OK;
+}
+
+enum cf_err cf_generation_encode(const struct cf_generation *generation, struct cf_buf *out,
+                                 struct cf_detail *detail)
+{
+    enum cf_err err = check_limits(generation, detail);
+    if (err != CF_OK)
+        return err;
     cf_buf_u8(out, FORMAT);
     cf_buf_str(out, generation->space);
     cf_buf_u32(out, generation->space_version);
     cf_buf_u64(out, generation->generation);
+    cf_buf_u64(out, generation->base);
     cf_buf_u64(out, generation->built_ms);
     cf_buf_u32(out, (uint32_t)generation->mark_count);
     for (size_t i = 0; i < generation->mark_count; i++) {
         cf_buf_str(out, generation->marks[i].shard);
         cf_buf_u64(out, generation->marks[i].log_seq);
     }
+    cf_buf_u32(out, (uint32_t)generation->hidden_count);
+    for (size_t i = 0; i < generation->hidden_count; i++)
+        cf_buf_str(out, generation->hidden[i]);
     return cf_buf_ok(out) ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index's attachment");
+}
+
+/* The memory of a list: its count is believed only as far as the bytes that are left can hold it. */
+static void *read_list(struct cf_cursor *cursor, struct cf_arena *arena, size_t size,
+                       size_t element_bytes_min, size_t max, size_t *count, bool *no_memory)
+{
+    uint32_t claimed = cf_cursor_u32(cursor);
+    if (claimed > max || claimed > cf_cursor_left(cursor) / element_bytes_min) {
+        cursor->failed = true;
+        return NULL;
+    }
+    void *list = cf_arena_alloc(arena, claimed, size);
+    *no_memory = *no_memory || !list;
+    *count = list ? claimed : 0;
+    return list;
+}
+
+static void read_lists(struct cf_cursor *cursor, struct cf_arena *arena, struct cf_generation *read,
+                       bool *no_memory)
+{
+    read->marks = read_list(cursor, arena, sizeof *read->marks, MARK_BYTES_MIN, CF_GENERATION_MARKS_MAX,
+                            &read->mark_count, no_memory);
+    for (size_t i = 0; i < read->mark_count; i++) {
+        read->marks[i].shard = cf_cursor_str(cursor);
+        read->marks[i].log_seq = cf_cursor_u64(cursor);
+    }
+    read->hidden = read_list(cursor, arena, sizeof *read->hidden, HIDDEN_BYTES_MIN,
+                             read->base ? CF_GENERATION_HIDDEN_MAX : 0, &read->hidden_count, no_memory);
+    for (size_t i = 0; i < read->hidden_count; i++)
+        read->hidden[i] = cf_cursor_str(cursor);
 }
 
 enum cf_err cf_generation_decode(struct cf_bytes bytes, struct cf_arena *arena,
@@ -42,22 +88,15 @@ enum cf_err cf_generation_decode(struct cf_bytes bytes, struct cf_arena *arena,
         return cf_fail(detail, CF_E_BAD_VERSION,
                        "the index's attachment has format %u: this program reads %d", format, FORMAT);
     struct cf_generation read = {0};
+    bool no_memory = false;
     read.space = cf_cursor_str(&cursor);
     read.space_version = cf_cursor_u32(&cursor);
     read.generation = cf_cursor_u64(&cursor);
+    read.base = cf_cursor_u64(&cursor);
     read.built_ms = cf_cursor_u64(&cursor);
-    uint32_t count = cf_cursor_u32(&cursor);
-    if (!cf_cursor_ok(&cursor) || count > CF_GENERATION_MARKS_MAX ||
-        count > cf_cursor_left(&cursor) / MARK_BYTES_MIN)
-        return cf_fail(detail, CF_E_CORRUPT, "the index's attachment of %zu bytes is damaged", bytes.len);
-    read.marks = cf_arena_alloc(arena, count, sizeof *read.marks);
-    if (!read.marks)
+    read_lists(&cursor, arena, &read, &no_memory);
+    if (no_memory)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index's attachment");
-    read.mark_count = count;
-    for (size_t i = 0; i < count; i++) {
-        read.marks[i].shard = cf_cursor_str(&cursor);
-        read.marks[i].log_seq = cf_cursor_u64(&cursor);
-    }
     if (!cf_cursor_ok(&cursor) || cf_cursor_left(&cursor) != 0)
         return cf_fail(detail, CF_E_CORRUPT, "the index's attachment of %zu bytes is damaged", bytes.len);
     *generation = read;
@@ -74,7 +113,9 @@ uint64_t cf_generation_mark(const struct cf_generation *generation, struct cf_st
 
 /* ---- tags ---- */
 
-/* u64 epoch, u64 sequence, u32 shard, u32 zero; little-endian. */
+/* u64 epoch, u64 sequence, u32 shard, u32 a label; little-endian. */
+_Static_assert(CF_GENERATION_TAG_BYTES == 20 + 4 * CF_LABEL_COUNT, "a tag holds every label");
+
 static void put_le(uint8_t *bytes, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -86,7 +127,8 @@ void cf_generation_tag_encode(const struct cf_generation_tag *tag, uint8_t bytes
     put_le(bytes, tag->version.epoch, 8);
     put_le(bytes + 8, tag->version.seq, 8);
     put_le(bytes + 16, tag->shard, 4);
-    put_le(bytes + 20, 0, 4);
+    for (size_t i = 0; i < CF_LABEL_COUNT; i++)
+        put_le(bytes + 20 + 4 * i, tag->labels[i], 4);
 }
 
 enum cf_err cf_generation_tag_decode(struct cf_bytes bytes, struct cf_generation_tag *tag,
@@ -99,6 +141,8 @@ enum cf_err cf_generation_tag_decode(struct cf_bytes bytes, struct cf_generation
     tag->version.epoch = cf_cursor_u64(&cursor);
     tag->version.seq = cf_cursor_u64(&cursor);
     tag->shard = cf_cursor_u32(&cursor);
+    for (size_t i = 0; i < CF_LABEL_COUNT; i++)
+        tag->labels[i] = cf_cursor_u32(&cursor);
     return CF_OK;
 }
 
@@ -116,15 +160,35 @@ enum cf_err cf_generation_path(const struct cf_home *home, const char *space, ui
     return cf_home_path(home, path, size, detail, "data/index/%s/%08" PRIu64 ".idx", space, generation);
 }
 
-/* The number of a file name as cf_generation_path writes it; 0 for any other name. */
-static uint64_t number_of(const char *name)
+enum cf_err cf_generation_small_path(const struct cf_home *home, const char *space, uint64_t generation,
+                                     uint64_t base, char *path, size_t size, struct cf_detail *detail)
 {
-    size_t digits = strspn(name, "0123456789");
-    if (digits < 8 || digits > 19 || strcmp(name + digits, ".idx") != 0)
-        return 0;
-    if (digits > 8 && name[0] == '0')
-        return 0;
-    return strtoull(name, NULL, 10);
+    return cf_home_path(home, path, size, detail, "data/index/%s/%08" PRIu64 "+%08" PRIu64 ".idx", space,
+                        generation, base);
+}
+
+/* What the name of a file says; generation 0 for a name that is not one of ours. */
+struct name {
+    uint64_t generation, base; /* base 0: whole */
+};
+
+/* A number as our names have it; NULL for anything else, or the rest of the text. */
+static const char *read_digits(const char *text, uint64_t *number)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits < 8 || digits > 19 || (digits > 8 && text[0] == '0'))
+        return NULL;
+    *number = strtoull(text, NULL, 10);
+    return *number ? text + digits : NULL;
+}
+
+static struct name parse(const char *text)
+{
+    struct name name = {0, 0};
+    const char *rest = read_digits(text, &name.generation);
+    if (rest && *rest == '+')
+        rest = read_digits(rest + 1, &name.base);
+    return rest && strcmp(rest, ".idx") == 0 ? name : (struct name){0, 0};
 }
 
 /* Calls back with every file name of the folder; a missing folder has none. */
@@ -145,30 +209,38 @@ static enum cf_err each_name(const char *folder, void (*each)(void *arg, const c
 }
 
 struct newest {
-    uint64_t before, number;
+    uint64_t base, before, number;
 };
 
-static void keep_newest(void *arg, const char *name)
+static void keep_newest(void *arg, const char *text)
 {
     struct newest *newest = arg;
-    uint64_t number = number_of(name);
-    if (number > newest->number && (newest->before == 0 || number < newest->before))
-        newest->number = number;
+    struct name name = parse(text);
+    if (name.base == newest->base && name.generation > newest->number &&
+        (newest->before == 0 || name.generation < newest->before))
+        newest->number = name.generation;
+}
+
+enum cf_err cf_generation_newest_small(const struct cf_home *home, const char *space, uint64_t base,
+                                       uint64_t before, uint64_t *generation, struct cf_detail *detail)
+{
+    char folder[CF_HOME_PATH_MAX];
+    struct newest newest = {base, before, 0};
+    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
+    if (err == CF_OK)
+        err = each_name(folder, keep_newest, &newest, detail);
+    if (err == CF_OK && newest.number == 0)
+        err = cf_fail(detail, CF_E_NOT_FOUND, "%s: no %sindex of the space %s", folder, base ? "small " : "",
+                      space);
+    if (err == CF_OK)
+        *generation = newest.number;
+    return err;
 }
 
 enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, uint64_t before,
                                  uint64_t *generation, struct cf_detail *detail)
 {
-    char folder[CF_HOME_PATH_MAX];
-    struct newest newest = {before, 0};
-    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
-    if (err == CF_OK)
-        err = each_name(folder, keep_newest, &newest, detail);
-    if (err == CF_OK && newest.number == 0)
-        err = cf_fail(detail, CF_E_NOT_FOUND, "%s: no index of the space %s", folder, space);
-    if (err == CF_OK)
-        *generation = newest.number;
-    return err;
+    return cf_generation_newest_small(home, space, 0, before, generation, detail);
 }
 
 static enum cf_err reserved_path(const struct cf_home *home, const char *space, char *path, size_t size,
@@ -212,31 +284,94 @@ enum cf_err cf_generation_reserved(const struct cf_home *home, const char *space
     return err;
 }
 
+/* A whole generation that stays, and the oldest of its small ones that does. */
+struct kept {
+    uint64_t whole, small;
+};
+
+struct pruning {
+    const char *folder;
+    uint64_t newest;
+    struct kept kept[CF_GENERATION_KEEP_MAX];
+    size_t count;
+    struct cf_detail *detail;
+    enum cf_err err;
+};
+
+/* The `nth` newest from 1, or the oldest when there are fewer; 0 for none. */
+static enum cf_err nth_newest(const struct cf_home *home, const char *space, uint64_t base, size_t nth,
+                              uint64_t *number, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    uint64_t before = 0;
+    for (*number = 0; nth > 0 && err == CF_OK; nth--) {
+        err = cf_generation_newest_small(home, space, base, before, number, detail);
+        before = *number;
+    }
+    return err == CF_E_NOT_FOUND ? CF_OK : err;
+}
+
+static enum cf_err list_kept(const struct cf_home *home, const char *space, size_t keep,
+                             struct pruning *pruning)
+{
+    uint64_t before = pruning->newest + 1;
+    enum cf_err err = CF_OK;
+    while (pruning->count < keep && err == CF_OK) {
+        struct kept *kept = &pruning->kept[pruning->count];
+        err = cf_generation_newest(home, space, before, &kept->whole, pruning->detail);
+        if (err == CF_OK)
+            err = nth_newest(home, space, kept->whole, pruning->count == 0 ? keep : 1, &kept->small,
+                             pruning->detail);
+        if (err == CF_OK)
+            before = pruning->kept[pruning->count++].whole;
+    }
+    return err == CF_E_NOT_FOUND ? CF_OK : err;
+}
+
+static bool is_kept(const struct pruning *pruning, struct name name)
+{
+    uint64_t whole = name.base ? name.base : name.generation;
+    if (name.generation == 0 || whole > pruning->newest)
+        return true;
+    for (size_t i = 0; i < pruning->count; i++)
+        if (pruning->kept[i].whole == whole)
+            return name.base == 0 || name.generation >= pruning->kept[i].small;
+    return false;
+}
+
+static void delete_old(void *arg, const char *text)
+{
+    struct pruning *pruning = arg;
+    char path[CF_HOME_PATH_MAX];
+    if (pruning->err != CF_OK || is_kept(pruning, parse(text)) ||
+        snprintf(path, sizeof path, "%s/%s", pruning->folder, text) >= (int)sizeof path)
+        return;
+    if (unlink(path) != 0 && errno != ENOENT)
+        pruning->err = cf_fail_errno(pruning->detail, path);
+}
+
 enum cf_err cf_generation_prune(const struct cf_home *home, const char *space, uint64_t newest, size_t keep,
                                 struct cf_detail *detail)
 {
-    uint64_t before = newest + 1, number = 0;
-    for (size_t kept = 0;; kept++) {
-        enum cf_err err = cf_generation_newest(home, space, before, &number, detail);
-        if (err != CF_OK)
-            return err == CF_E_NOT_FOUND ? CF_OK : err;
-        before = number;
-        if (kept < keep)
-            continue;
-        char path[CF_HOME_PATH_MAX];
-        err = cf_generation_path(home, space, number, path, sizeof path, detail);
-        if (err != CF_OK)
-            return err;
-        if (unlink(path) != 0 && errno != ENOENT)
-            return cf_fail_errno(detail, path);
-    }
+    CF_CHECK(keep >= 1 && keep <= CF_GENERATION_KEEP_MAX);
+    char folder[CF_HOME_PATH_MAX];
+    struct pruning pruning = {.folder = folder, .newest = newest, .detail = detail};
+    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
+    if (err == CF_OK)
+        err = list_kept(home, space, keep, &pruning);
+    if (err == CF_OK && pruning.count > 0)
+        err = each_name(folder, delete_old, &pruning, detail);
+    return err == CF_OK ? pruning.err : err;
 }
 
+/* "00000007.idx.tmp.123", and whatever else a build may lay beside its file. */
 static void delete_unfinished(void *arg, const char *name)
 {
     const char *folder = arg;
     char path[CF_HOME_PATH_MAX];
-    if (strstr(name, ".idx.tmp.") && snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
+    size_t digits = strspn(name, "0123456789+");
+    if (digits >= 8 && strncmp(name + digits, ".idx.", 5) == 0 &&
+        snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
         (void)unlink(path); /* one that stays costs space only */
 }
 

@@ -15,9 +15,10 @@ enum { FAMILIES_MAX = 16 };
 
 /* Measured: with a small limit an idle family does not pin old logs, and a secondary's catch-up stays short.
  */
-static const size_t wal_bytes_max = 8u << 20;
+static const size_t wal_bytes_max_default = 8u << 20;
 static const size_t write_buffer_bytes_default = 16u << 20;
 static const size_t cache_bytes = 8u << 20;
+static const size_t readahead_bytes = 1u << 20;
 static const int primary_files_max = 512;
 
 struct cf_kv {
@@ -28,7 +29,7 @@ struct cf_kv {
     rocksdb_block_based_table_options_t *table;
     rocksdb_column_family_handle_t *handles[FAMILIES_MAX + 1]; /* ours, then "default" */
     size_t family_count;
-    rocksdb_readoptions_t *reading;
+    rocksdb_readoptions_t *reading, *scanning;
     rocksdb_writeoptions_t *writing;
     rocksdb_writebatch_wi_t *batch;
     _Atomic(unsigned long) writer; /* the thread with an open batch, 0 for none */
@@ -93,7 +94,8 @@ static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, enum 
     rocksdb_options_set_create_missing_column_families(options, mode == PRIMARY);
     size_t buffer = wanted->write_buffer_bytes ? wanted->write_buffer_bytes : write_buffer_bytes_default;
     rocksdb_options_set_write_buffer_size(options, buffer);
-    rocksdb_options_set_max_total_wal_size(options, wal_bytes_max);
+    rocksdb_options_set_max_total_wal_size(options, wanted->wal_bytes_max ? wanted->wal_bytes_max
+                                                                          : wal_bytes_max_default);
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
     rocksdb_options_set_manifest_preallocation_size(options, 64u << 10);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
@@ -118,6 +120,9 @@ static void make_settings(struct cf_kv *kv, const struct cf_kv_options *wanted, 
     rocksdb_block_based_options_set_filter_policy(kv->table, rocksdb_filterpolicy_create_bloom_full(10));
     kv->options = make_options(wanted, mode, kv->table);
     kv->reading = rocksdb_readoptions_create();
+    kv->scanning = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_readahead_size(kv->scanning, readahead_bytes);
+    rocksdb_readoptions_set_fill_cache(kv->scanning, 0);
     kv->writing = rocksdb_writeoptions_create();
     kv->batch = rocksdb_writebatch_wi_create(0, 1);
 }
@@ -228,6 +233,7 @@ void cf_kv_free(struct cf_kv *kv)
     rocksdb_writebatch_wi_destroy(kv->batch);
     rocksdb_writeoptions_destroy(kv->writing);
     rocksdb_readoptions_destroy(kv->reading);
+    rocksdb_readoptions_destroy(kv->scanning);
     rocksdb_options_destroy(kv->options);
     rocksdb_block_based_options_destroy(kv->table);
     rocksdb_cache_destroy(kv->cache);
@@ -338,15 +344,15 @@ enum cf_err cf_kv_catch_up(struct cf_kv *kv, struct cf_detail *detail)
 
 /* ---- walking ---- */
 
-enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **out,
-                           struct cf_detail *detail)
+static enum cf_err new_iter(struct cf_kv *kv, const rocksdb_readoptions_t *how, size_t family,
+                            struct cf_bytes from, struct cf_kv_iter **out, struct cf_detail *detail)
 {
     CF_CHECK(family < kv->family_count);
     struct cf_kv_iter *iter = calloc(1, sizeof *iter);
     if (!iter)
         return cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory to read it", kv->path);
     iter->kv = kv;
-    iter->cursor = rocksdb_create_iterator_cf(kv->db, kv->reading, kv->handles[family]);
+    iter->cursor = rocksdb_create_iterator_cf(kv->db, how, kv->handles[family]);
     cf_kv_iter_seek(iter, from);
     enum cf_err err = cf_kv_iter_error(iter, detail);
     if (err != CF_OK) {
@@ -355,6 +361,18 @@ enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from
     }
     *out = iter;
     return CF_OK;
+}
+
+enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **out,
+                           struct cf_detail *detail)
+{
+    return new_iter(kv, kv->reading, family, from, out, detail);
+}
+
+enum cf_err cf_kv_scan_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **out,
+                           struct cf_detail *detail)
+{
+    return new_iter(kv, kv->scanning, family, from, out, detail);
 }
 
 bool cf_kv_iter_valid(const struct cf_kv_iter *iter)

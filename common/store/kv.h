@@ -21,6 +21,7 @@ struct cf_kv_options {
         *families; /* names, the fixed list of this kind of database; a family is its position */
     size_t family_count;
     size_t write_buffer_bytes; /* a family; 0 is 16 MiB */
+    size_t wal_bytes_max;      /* of the write-ahead log, beyond which buffers are written out; 0 is 8 MiB */
 };
 
 enum cf_err cf_kv_open(const char *path, const struct cf_kv_options *options, struct cf_kv **kv,
@@ -52,6 +53,9 @@ enum cf_err cf_kv_catch_up(struct cf_kv *kv, struct cf_detail *detail) CF_MUST_C
 
 /* In key order from the first key >= `from`, over committed data. One thread an iterator. */
 enum cf_err cf_kv_iter_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **iter,
+                           struct cf_detail *detail) CF_MUST_CHECK;
+/* The same for long walks: reads far ahead of itself, and keeps nothing in the cache. */
+enum cf_err cf_kv_scan_new(struct cf_kv *kv, size_t family, struct cf_bytes from, struct cf_kv_iter **iter,
                            struct cf_detail *detail) CF_MUST_CHECK;
 bool cf_kv_iter_valid(const struct cf_kv_iter *iter);
 void cf_kv_iter_next(struct cf_kv_iter *iter);

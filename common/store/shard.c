@@ -8,7 +8,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vectors lie in shards
 
 enum family { ALBUMS, VECTORS, THUMBS, LOG, FAMILY_COUNT };
 static const char *const family_names[FAMILY_COUNT] = {"albums", "vectors", "thumbs", "log"};
-static const struct cf_kv_options kv_options = {family_names, FAMILY_COUNT, 0};
+static const struct cf_kv_options kv_options = {.families = family_names, .family_count = FAMILY_COUNT};
 
 struct cf_shard {
     char *path;
@@ -26,6 +26,9 @@ struct cf_shard_walk {
     struct cf_kv_iter *iter;
     struct cf_arena *arena;
     bool started;
+    struct cf_kv_iter *vectors; /* NULL: without */
+    struct cf_buf key;          /* the vector's; the first `prefix` bytes are the space's */
+    size_t prefix;
 };
 
 static struct cf_bytes id_key(struct cf_str id)
@@ -290,6 +293,16 @@ enum cf_err cf_shard_album(struct cf_shard *shard, struct cf_str id, struct cf_a
     return err;
 }
 
+static enum cf_err copy_values(const struct cf_shard *shard, struct cf_str id, struct cf_str space,
+                               struct cf_bytes value, float *out, size_t dim, struct cf_detail *detail)
+{
+    if (value.len != dim * sizeof *out)
+        return cf_fail(detail, CF_E_CORRUPT, "%.160s: the %.*s vector of %.*s has %zu bytes instead of %zu",
+                       shard->path, CF_STR_ARG(space), CF_STR_ARG(id), value.len, dim * sizeof *out);
+    memcpy(out, value.data, value.len);
+    return CF_OK;
+}
+
 enum cf_err cf_shard_vector(struct cf_shard *shard, struct cf_str id, struct cf_str space,
                             uint32_t space_version, float *out, size_t dim, struct cf_detail *detail)
 {
@@ -300,11 +313,8 @@ enum cf_err cf_shard_vector(struct cf_shard *shard, struct cf_str id, struct cf_
     enum cf_err err = cf_buf_ok(&key) ? CF_OK : no_memory(shard, detail);
     if (err == CF_OK)
         err = cf_kv_get(shard->kv, VECTORS, cf_buf_bytes(&key), &value, detail);
-    if (err == CF_OK && value.len != dim * sizeof *out)
-        err = cf_fail(detail, CF_E_CORRUPT, "%.160s: the %.*s vector of %.*s has %zu bytes instead of %zu",
-                      shard->path, CF_STR_ARG(space), CF_STR_ARG(id), value.len, dim * sizeof *out);
     if (err == CF_OK)
-        memcpy(out, value.data, value.len);
+        err = copy_values(shard, id, space, cf_buf_bytes(&value), out, dim, detail);
     cf_buf_fini(&value);
     cf_buf_fini(&key);
     return err;
@@ -419,6 +429,7 @@ enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **out
     if (!walk)
         return no_memory(shard, detail);
     walk->shard = shard;
+    cf_buf_init(&walk->key);
     walk->arena = cf_arena_new();
     enum cf_err err = walk->arena ? CF_OK : no_memory(shard, detail);
     if (err == CF_OK)
@@ -453,10 +464,57 @@ enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, st
     return CF_OK;
 }
 
+enum cf_err cf_shard_walk_with(struct cf_shard_walk *walk, struct cf_str space, uint32_t space_version,
+                               struct cf_detail *detail)
+{
+    CF_CHECK(!walk->vectors && !walk->started);
+    append_vector_key(&walk->key, space, space_version, cf_str(""));
+    if (!cf_buf_ok(&walk->key))
+        return no_memory(walk->shard, detail);
+    walk->prefix = walk->key.len;
+    return cf_kv_scan_new(walk->shard->kv, VECTORS, cf_buf_bytes(&walk->key), &walk->vectors, detail);
+}
+
+static int compare_keys(struct cf_bytes a, struct cf_bytes b)
+{
+    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Past those whose albums were not asked for; whether the wanted one is there. */
+static bool find_vector(struct cf_shard_walk *walk)
+{
+    struct cf_bytes wanted = cf_buf_bytes(&walk->key);
+    int order = 1;
+    while (cf_kv_iter_valid(walk->vectors) &&
+           (order = compare_keys(cf_kv_iter_key(walk->vectors), wanted)) < 0)
+        cf_kv_iter_next(walk->vectors);
+    return cf_kv_iter_valid(walk->vectors) && order == 0;
+}
+
+enum cf_err cf_shard_walk_vector(struct cf_shard_walk *walk, float *out, size_t dim, struct cf_detail *detail)
+{
+    CF_CHECK(walk->vectors && cf_kv_iter_valid(walk->iter));
+    struct cf_bytes id = cf_kv_iter_key(walk->iter);
+    walk->key.len = walk->prefix;
+    cf_buf_append(&walk->key, id.data, id.len);
+    if (!cf_buf_ok(&walk->key))
+        return no_memory(walk->shard, detail);
+    if (!find_vector(walk)) {
+        enum cf_err err = cf_kv_iter_error(walk->vectors, detail);
+        return err == CF_OK ? CF_E_NOT_FOUND : err;
+    }
+    const struct cf_str album = {(const char *)id.data, id.len};
+    const struct cf_str space = {(const char *)walk->key.data + 1, walk->key.data[0]};
+    return copy_values(walk->shard, album, space, cf_kv_iter_value(walk->vectors), out, dim, detail);
+}
+
 void cf_shard_walk_free(struct cf_shard_walk *walk)
 {
     if (!walk)
         return;
+    cf_kv_iter_free(walk->vectors);
+    cf_buf_fini(&walk->key);
     cf_kv_iter_free(walk->iter);
     cf_arena_free(walk->arena);
     free(walk);

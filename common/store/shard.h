@@ -96,6 +96,14 @@ enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **wal
                               struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, struct cf_shard_album *album,
                                struct cf_detail *detail) CF_MUST_CHECK;
+/* From the next album on, also the vectors of this space: both lie in id order, so that one look through them
+ * costs far less than a search for each. Once, before the first `next`. CF_E_NO_MEMORY, CF_E_IO,
+ * CF_E_CORRUPT. */
+enum cf_err cf_shard_walk_with(struct cf_shard_walk *walk, struct cf_str space, uint32_t space_version,
+                               struct cf_detail *detail) CF_MUST_CHECK;
+/* As cf_shard_vector, of the album that `next` gave last; of a walk with vectors. */
+enum cf_err cf_shard_walk_vector(struct cf_shard_walk *walk, float *out, size_t dim,
+                                 struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shard_walk_free(struct cf_shard_walk *walk); /* takes NULL */
 
 /* Whether the log names as many albums as there are records: CF_E_CORRUPT when parts of the shard went back

@@ -298,6 +298,7 @@ struct head {
 
 struct cf_shards_walk {
     size_t count;
+    size_t given; /* whose album was given last */
     struct head heads[];
 };
 
@@ -307,6 +308,7 @@ enum cf_err cf_shards_walk_new(struct cf_shards *shards, struct cf_shards_walk *
     struct cf_shards_walk *walk = calloc(1, sizeof *walk + shards->open_count * sizeof walk->heads[0]);
     if (!walk)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory to walk over %zu shards", shards->open_count);
+    walk->given = SIZE_MAX;
     enum cf_err err = CF_OK;
     for (; walk->count < shards->open_count && err == CF_OK; walk->count++) {
         struct head *head = &walk->heads[walk->count];
@@ -372,10 +374,26 @@ enum cf_err cf_shards_walk_next(struct cf_shards_walk *walk, size_t *shard, stru
         struct head *head = &walk->heads[i];
         head->taken = !head->ended && compare_ids(head->id, walk->heads[best].id) == 0;
     }
-    *shard = best;
+    *shard = walk->given = best;
     *id = walk->heads[best].id;
     *album = walk->heads[best].album;
     return CF_OK;
+}
+
+enum cf_err cf_shards_walk_with(struct cf_shards_walk *walk, struct cf_str space, uint32_t space_version,
+                                struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; i < walk->count && err == CF_OK; i++)
+        err = cf_shard_walk_with(walk->heads[i].walk, space, space_version, detail);
+    return err;
+}
+
+enum cf_err cf_shards_walk_vector(struct cf_shards_walk *walk, float *out, size_t dim,
+                                  struct cf_detail *detail)
+{
+    CF_CHECK(walk->given < walk->count);
+    return cf_shard_walk_vector(walk->heads[walk->given].walk, out, dim, detail);
 }
 
 void cf_shards_walk_free(struct cf_shards_walk *walk)
@@ -385,25 +403,4 @@ void cf_shards_walk_free(struct cf_shards_walk *walk)
     for (size_t i = 0; i < walk->count; i++)
         cf_shard_walk_free(walk->heads[i].walk);
     free(walk);
-}
-
-enum cf_err cf_shards_each(struct cf_shards *shards, cf_shards_each_album *each, void *arg,
-                           struct cf_detail *detail)
-{
-    struct cf_shards_walk *walk = NULL;
-    enum cf_err err = cf_shards_walk_new(shards, &walk, detail);
-    while (err == CF_OK) {
-        size_t shard = 0;
-        struct cf_str id;
-        struct cf_shard_album album;
-        err = cf_shards_walk_next(walk, &shard, &id, &album, detail);
-        if (err == CF_E_NOT_FOUND) {
-            err = CF_OK;
-            break;
-        }
-        if (err == CF_OK)
-            err = each(arg, shard, id, &album);
-    }
-    cf_shards_walk_free(walk);
-    return err;
 }

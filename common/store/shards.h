@@ -39,16 +39,15 @@ enum cf_err cf_shards_walk_new(struct cf_shards *shards, struct cf_shards_walk *
                                struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_shards_walk_next(struct cf_shards_walk *walk, size_t *shard, struct cf_str *id,
                                 struct cf_shard_album *album, struct cf_detail *detail) CF_MUST_CHECK;
+/* As cf_shard_walk_with and cf_shard_walk_vector, over all shards. */
+enum cf_err cf_shards_walk_with(struct cf_shards_walk *walk, struct cf_str space, uint32_t space_version,
+                                struct cf_detail *detail) CF_MUST_CHECK;
+enum cf_err cf_shards_walk_vector(struct cf_shards_walk *walk, float *out, size_t dim,
+                                  struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shards_walk_free(struct cf_shards_walk *walk); /* takes NULL */
 
-/* The same with a callback: every album once, in id order, its newest version (removed ones too). Of equal
- * versions the lower shard counts. */
-typedef enum cf_err cf_shards_each_album(void *arg, size_t shard, struct cf_str id,
-                                         const struct cf_shard_album *album);
-enum cf_err cf_shards_each(struct cf_shards *shards, cf_shards_each_album *each, void *arg,
-                           struct cf_detail *detail) CF_MUST_CHECK;
-
-/* The newest record over all shards. CF_E_NOT_FOUND. `*shard` tells where it lies. */
+/* The newest record over all shards; of equal versions the lower shard counts. CF_E_NOT_FOUND. `*shard` tells
+ * where it lies. */
 enum cf_err cf_shards_album(struct cf_shards *shards, struct cf_str id, struct cf_arena *arena,
                             struct cf_shard_album *album, size_t *shard,
                             struct cf_detail *detail) CF_MUST_CHECK;

@@ -1,10 +1,12 @@
 #include <stdlib.h>
 
-#include "common/base/config.h"
+#include <sys/stat.h>
+
 #include "common/base/file.h"
-#include "common/descriptor/space.h"
 #include "common/image/image.h"
-#include "deploy/cli/command.h"
+#include "common/vecfile/fresh.h"
+#include "deploy/cli/crew.h"
+#include "deploy/cli/describe.h"
 #include "deploy/cli/json.h"
 
 struct description {
@@ -16,14 +18,8 @@ struct description {
 
 static enum cf_err load_limits(struct cf_image_limits *limits, struct cf_detail *detail)
 {
-    struct cf_home home;
-    enum cf_err err = cf_home_resolve(&home, detail);
-    if (err)
-        return err;
-    struct cf_config *config = malloc(sizeof *config);
-    if (!config)
-        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
-    err = cf_config_load(config, &home, detail);
+    struct cf_config *config = NULL;
+    enum cf_err err = cf_describe_config(&config, detail);
     if (!err)
         *limits = (struct cf_image_limits){.bytes_max = (size_t)config->image_bytes_max,
                                            .side_max = (uint32_t)config->image_side_max,
@@ -132,17 +128,11 @@ static enum cf_err print(const struct description *description, const char *form
     return CF_OK;
 }
 
-static enum cf_exit describe(const struct cf_command *command, const char *path, const char *space,
-                             const char *format, bool native_size)
+static enum cf_exit describe_one(const struct cf_command *command, const char *path,
+                                 const struct cf_space *space, const char *format, bool native_size)
 {
-    struct description description = {.space = cf_space_find(cf_str(space))};
+    struct description description = {.space = space};
     struct cf_detail detail = {""};
-    if (!description.space) {
-        (void)cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.40s\": there are %s", space,
-                      cf_space_names());
-        cf_say(command->name, cf_str(""), CF_E_UNKNOWN_SPACE, &detail);
-        return CF_EXIT_USAGE;
-    }
     enum cf_err err = read_and_decode(&description, path, native_size, &detail);
     if (!err)
         err = compute(&description, native_size, &detail);
@@ -157,51 +147,143 @@ static enum cf_exit describe(const struct cf_command *command, const char *path,
     return cf_exit_of(err);
 }
 
+/* ---- the call ---- */
+
+struct call {
+    const char *space, *format;
+    bool native_size;
+    uint64_t threads;
+    struct cf_describe_options many;
+};
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static enum cf_exit check_one(const struct cf_command *command, const struct cf_args *args,
+                              const struct call *call)
+{
+    const char *format = call->format ? call->format : call->many.json ? "json" : "text";
+    if (args->rest_count != 1)
+        return cf_command_misuse(command, "name one picture (or, for many, --out)");
+    if (is_folder(args->rest[0]))
+        return cf_command_misuse(command, "%.120s is a folder: --out is missing", args->rest[0]);
+    if (call->many.ids)
+        return cf_command_misuse(command, "--ids goes with --out");
+    if (strcmp(format, "text") != 0 && strcmp(format, "f32") != 0 && strcmp(format, "json") != 0)
+        return cf_command_misuse(command, "--format %.40s: it is text, f32 or json", format);
+    return describe_one(command, args->rest[0], call->many.space, format, call->native_size);
+}
+
+static enum cf_exit check_many(const struct cf_command *command, const struct cf_args *args,
+                               struct call *call)
+{
+    if (!call->many.out)
+        return cf_command_misuse(command, "--table goes with --out");
+    if (call->format || call->native_size)
+        return cf_command_misuse(command, "--%s goes with one picture, not with --out",
+                                 call->format ? "format" : "native-size");
+    if (!call->many.table && args->rest_count == 0)
+        return cf_command_misuse(command, "name a folder, or --table");
+    if (cf_fresh_same(call->many.out, call->many.ids) || cf_fresh_same(call->many.out, call->many.table) ||
+        cf_fresh_same(call->many.ids, call->many.table))
+        return cf_command_misuse(command, "--out, --ids and --table must be different files");
+    call->many.names = args->rest;
+    call->many.name_count = args->rest_count;
+    call->many.threads = (unsigned)call->threads;
+    return cf_describe_many(command, &call->many);
+}
+
+static enum cf_exit check(const struct cf_command *command, const struct cf_args *args, struct call *call)
+{
+    struct cf_detail detail;
+    if (call->many.root && !call->many.table)
+        return cf_command_misuse(command, "--root goes with --table");
+    call->many.space = cf_space_find(cf_str(call->space));
+    if (!call->many.space) {
+        enum cf_err err = cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.40s\": there are %s",
+                                  call->space, cf_space_names());
+        cf_say(command->name, cf_str(""), err, &detail);
+        return CF_EXIT_USAGE;
+    }
+    return call->many.out || call->many.table ? check_many(command, args, call)
+                                              : check_one(command, args, call);
+}
+
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
-    const char *space = "gist", *format = "text";
-    bool native_size = false, json = false;
+    struct call call = {.space = "gist", .threads = cf_crew_processors()};
     const struct cf_opt opts[] = {
         {.name = "space",
          .kind = CF_OPT_TEXT,
-         .value = &space,
+         .value = &call.space,
          .placeholder = "SPACE",
          .help = "gray16 or gist (default)"},
         {.name = "format",
          .kind = CF_OPT_TEXT,
-         .value = &format,
+         .value = &call.format,
          .placeholder = "FORMAT",
          .help = "text: a number a line (default); f32: raw little-endian; json"},
         {.name = "native-size",
          .kind = CF_OPT_FLAG,
-         .value = &native_size,
+         .value = &call.native_size,
          .help = "describe the picture as it is, not its 64x64 thumbnail"},
-        {.name = "json", .kind = CF_OPT_FLAG, .value = &json, .help = "the same as --format json"},
+        {.name = "out",
+         .kind = CF_OPT_TEXT,
+         .value = &call.many.out,
+         .placeholder = "FILE",
+         .help = "many pictures: a vector a row, .npy or .fvecs"},
+        {.name = "ids",
+         .kind = CF_OPT_TEXT,
+         .value = &call.many.ids,
+         .placeholder = "T.tsv",
+         .help = "with --out: album, cover and flags of each row"},
+        {.name = "table",
+         .kind = CF_OPT_TEXT,
+         .value = &call.many.table,
+         .placeholder = "T.tsv",
+         .help = "with --out: pictures by a table with columns album and cover"},
+        {.name = "root",
+         .kind = CF_OPT_TEXT,
+         .value = &call.many.root,
+         .placeholder = "DIR",
+         .help = "where covers of --table are (default: the table's own folder)"},
+        {.name = "threads",
+         .kind = CF_OPT_UINT,
+         .value = &call.threads,
+         .low = 1,
+         .high = 256,
+         .placeholder = "N",
+         .help = "with --out, a decoding process each; default: as many as processors"},
+        CF_OPT_JSON(&call.many.json),
         {.name = NULL},
     };
     struct cf_args args;
     enum cf_exit result;
-    if (cf_command_parse(command, argc, argv, opts, &args, &result)) {
-        if (json)
-            format = "json";
-        if (args.rest_count != 1)
-            result = cf_command_misuse(command, "name one picture");
-        else if (strcmp(format, "text") != 0 && strcmp(format, "f32") != 0 && strcmp(format, "json") != 0)
-            result = cf_command_misuse(command, "--format %.40s: it is text, f32 or json", format);
-        else
-            result = describe(command, args.rest[0], space, format, native_size);
-    }
+    if (cf_command_parse(command, argc, argv, opts, &args, &result))
+        result = check(command, &args, &call);
     cf_args_free(&args);
     return result;
 }
 
 const struct cf_command cf_command_describe = {
     .name = "describe",
-    .usage = "FILE [--space SPACE] [--format text|f32|json] [--native-size]",
-    .summary = "The vector of a picture, computed here, without a fleet",
+    .usage = "FILE [--space SPACE] [--format text|f32|json] [--native-size]\n"
+             "       coverfleet describe DIR | ALBUM=FILE ... | --table T.tsv [--root DIR]\n"
+             "                --out X.npy|X.fvecs [--ids T.tsv] [--space SPACE] [--threads N] [--json]",
+    .summary = "Vectors of pictures, computed here, without a fleet",
     .about = "Gives the numbers that a fleet would store: whole cover to 64x64, as a JPEG and back, then the "
              "space.\n"
-             "Limits of pictures are those of the configuration. Exits 1 when the picture is refused, and "
-             "names the error.",
+             "Limits of pictures are those of the configuration. Many pictures are decoded in sandboxed "
+             "processes;\n"
+             "their rows are in the order of the table, or of the folder by name (its own files, no "
+             "subfolders; an\n"
+             "album's id is its file's name without extension). One that is refused is named on standard "
+             "error and has\n"
+             "no row. Flags are constant (no contrast) and partial (truncated). Exits 1 when the picture or "
+             "all of them\n"
+             "are refused, and names the error, 4 when some are.",
     .run = run,
 };

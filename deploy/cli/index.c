@@ -14,6 +14,8 @@ void cf_view_indexes_json(struct cf_json *json, const struct cf_index_status *in
         cf_json_uint(json, "tail", indexes[i].tail);
         cf_json_uint(json, "build_ms", indexes[i].build_ms);
         cf_json_uint(json, "published_ms", indexes[i].published_ms);
+        cf_json_real(json, "recall", indexes[i].recall);
+        cf_json_uint(json, "recall_checks", indexes[i].recall_checks);
         cf_json_end(json);
     }
     cf_json_end(json);
@@ -21,11 +23,14 @@ void cf_view_indexes_json(struct cf_json *json, const struct cf_index_status *in
 
 enum cf_err cf_view_indexes_text(const struct cf_index_status *indexes, size_t count, FILE *out)
 {
-    static const char *const headings[] = {"INDEX",     ">GENERATION", ">ALBUMS", ">NOT YET IN IT",
-                                           ">BUILT IN", "PUBLISHED",   NULL};
+    static const char *const headings[] = {"INDEX",   ">GENERATION", ">ALBUMS",   ">NOT YET IN IT",
+                                           ">RECALL", ">BUILT IN",   "PUBLISHED", NULL};
     struct cf_tabular *tabular = cf_tabular_new(headings);
     for (size_t i = 0; i < count; i++) {
         char build[CF_TEXT_NUMBER_MAX] = "", published[CF_TEXT_NUMBER_MAX] = "never";
+        char recall[CF_TEXT_NUMBER_MAX] = "";
+        if (indexes[i].recall_checks > 0)
+            snprintf(recall, sizeof recall, "%.3f", indexes[i].recall);
         if (indexes[i].generation > 0)
             cf_text_duration(indexes[i].build_ms, build);
         if (indexes[i].published_ms > 0)
@@ -34,6 +39,7 @@ enum cf_err cf_view_indexes_text(const struct cf_index_status *indexes, size_t c
         cf_tabular_cellf(tabular, "%llu", (unsigned long long)indexes[i].generation);
         cf_tabular_cellf(tabular, "%llu", (unsigned long long)indexes[i].count);
         cf_tabular_cellf(tabular, "%llu", (unsigned long long)indexes[i].tail);
+        cf_tabular_cell(tabular, cf_str(recall));
         cf_tabular_cell(tabular, cf_str(build));
         cf_tabular_cell(tabular, cf_str(published));
     }

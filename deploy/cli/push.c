@@ -95,7 +95,7 @@ static void push_all(struct cf_pusher *pusher)
     }
 }
 
-static enum cf_exit push(struct cf_pusher *pusher)
+enum cf_exit cf_push_run(struct cf_pusher *pusher)
 {
     enum cf_exit result = cf_fleet_open(&pusher->fleet);
     if (!result)
@@ -130,13 +130,13 @@ static enum cf_exit start(const struct cf_command *command, struct cf_pusher *pu
         cf_say(command->name, cf_str(""), err, &detail);
         return CF_EXIT_REFUSED;
     }
-    return push(pusher);
+    return cf_push_run(pusher);
 }
 
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct cf_pusher pusher = {.fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS},
-                               .options = {.priority = CF_PRIORITY_DEFAULT}};
+                               .options = {.priority = CF_PRIORITY_DEFAULT, .batch_items = CF_PUSH_BATCH_ITEMS}};
     struct cf_push_options *options = &pusher.options;
     const char *table = NULL, *root = NULL;
     const struct cf_opt opts[] = {

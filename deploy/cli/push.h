@@ -1,5 +1,5 @@
 /* Inside the push command: what its files share. push_batch.c sends, push_wait.c follows what was accepted,
- * push_report.c tells people and scripts, push.c owns the loop. One thread. */
+ * push_report.c tells people and scripts, push.c owns the loop; vectors_import.c pushes through it too. One thread. */
 #ifndef CF_CLI_PUSH_H
 #define CF_CLI_PUSH_H
 
@@ -10,6 +10,7 @@
 
 enum {
     CF_PUSH_BATCH_ITEMS = 32,
+    CF_PUSH_BATCH_ITEMS_MAX = 512,
     CF_PUSH_BATCH_BYTES = 4 << 20,
     CF_PUSH_BATCHES_MAX = 8,        /* in flight */
     CF_PUSH_STALL_MS = 60000,       /* without any progress: give up, unless --timeout says otherwise */
@@ -20,6 +21,8 @@ enum {
 struct cf_push_options {
     uint64_t priority, delay_ms, timeout_ms; /* timeout 0: none */
     bool wait, by_path, json;
+    size_t batch_items; /* in one message, at most CF_PUSH_BATCH_ITEMS_MAX */
+    size_t open_max;    /* with `wait`: send no more while so many are not described; 0: no bound */
 };
 
 struct cf_push_counts {
@@ -82,6 +85,10 @@ struct cf_pusher {
     enum cf_err failed; /* of our own: memory, the source, standard output */
     struct cf_detail failed_detail;
 };
+
+/* push.c */
+/* Pushes all of pusher->source, whose options and fleet are set, and says how it went. */
+enum cf_exit cf_push_run(struct cf_pusher *pusher);
 
 /* push_batch.c */
 /* Sends what can be sent now. */

@@ -12,8 +12,8 @@ enum { AGAIN_FIRST_MS = 20, AGAIN_LAST_MS = 1000 };
 
 struct batch {
     struct cf_pusher *pusher;
-    struct cf_parcel *parcels[CF_PUSH_BATCH_ITEMS];
     size_t count, bytes;
+    struct cf_parcel *parcels[]; /* options.batch_items */
 };
 
 /* ---- parcels ---- */
@@ -121,12 +121,17 @@ static enum cf_err parcel_load(const struct cf_pusher *pusher, struct cf_parcel 
                                struct cf_detail *detail)
 {
     enum cf_err err = cf_push_check(&parcel->cover, detail);
+    if (!err && parcel->cover.bytes.len) {
+        cf_sha256(parcel->cover.bytes, parcel->sha256);
+        return CF_OK;
+    }
     if (!err && pusher->options.by_path)
         err = make_absolute(parcel, detail);
     if (!err)
         err = cf_file_read(parcel->cover.path, pusher->parcel_bytes_max, &parcel->bytes, detail);
     if (err == CF_E_TOO_LARGE)
-        return cf_fail(detail, err, "%.200s: more than %zu bytes, what broker.message_bytes_max leaves for it",
+        return cf_fail(detail, err,
+                       "%.200s: more than %zu bytes, what broker.message_bytes_max leaves for it",
                        parcel->cover.path, pusher->parcel_bytes_max);
     if (err)
         return err;
@@ -136,6 +141,12 @@ static enum cf_err parcel_load(const struct cf_pusher *pusher, struct cf_parcel 
     if (pusher->options.by_path)
         cf_buf_fini(&parcel->bytes);
     return CF_OK;
+}
+
+/* What is sent of it: nothing of one that goes by path. */
+static struct cf_bytes parcel_bytes(const struct cf_parcel *parcel)
+{
+    return parcel->cover.bytes.len ? parcel->cover.bytes : cf_buf_bytes(&parcel->bytes);
 }
 
 /* The next parcel that is fit to be sent; those that are not are refused here. NULL at the end of the source.
@@ -267,17 +278,18 @@ static struct cf_parcel *next_to_send(struct cf_pusher *pusher, uint64_t now_ms)
 static void batch_fill(struct batch *batch, uint64_t now_ms)
 {
     struct cf_pusher *pusher = batch->pusher;
-    while (batch->count < CF_PUSH_BATCH_ITEMS) {
+    while (batch->count < pusher->options.batch_items) {
         struct cf_parcel *parcel = next_to_send(pusher, now_ms);
         if (!parcel)
             return;
-        if (batch->count > 0 && batch->bytes + parcel->bytes.len > CF_PUSH_BATCH_BYTES) {
+        size_t bytes = parcel_bytes(parcel).len;
+        if (batch->count > 0 && batch->bytes + bytes > CF_PUSH_BATCH_BYTES) {
             CF_CHECK(!pusher->held);
             pusher->held = parcel;
             return;
         }
         batch->parcels[batch->count++] = parcel;
-        batch->bytes += parcel->bytes.len;
+        batch->bytes += bytes;
     }
 }
 
@@ -285,11 +297,11 @@ static enum cf_err batch_send(struct batch *batch, uint64_t now_ms, struct cf_de
 {
     struct cf_pusher *pusher = batch->pusher;
     const struct cf_push_options *options = &pusher->options;
-    struct cf_push_item items[CF_PUSH_BATCH_ITEMS];
+    struct cf_push_item items[CF_PUSH_BATCH_ITEMS_MAX];
     for (size_t i = 0; i < batch->count; i++) {
         const struct cf_parcel *parcel = batch->parcels[i];
         items[i] = (struct cf_push_item){.album = parcel->cover.album,
-                                         .bytes = cf_buf_bytes(&parcel->bytes),
+                                         .bytes = parcel_bytes(parcel),
                                          .file = cf_str(parcel->file ? parcel->file : ""),
                                          .sha256 = {parcel->sha256, sizeof parcel->sha256},
                                          .meta = parcel->cover.meta,
@@ -309,7 +321,9 @@ static enum cf_err batch_send(struct batch *batch, uint64_t now_ms, struct cf_de
 static bool send_one(struct cf_pusher *pusher, uint64_t now_ms)
 {
     struct cf_detail detail = {""};
-    struct batch *batch = calloc(1, sizeof *batch);
+    size_t room = pusher->options.batch_items;
+    CF_CHECK(room <= CF_PUSH_BATCH_ITEMS_MAX);
+    struct batch *batch = calloc(1, sizeof *batch + room * sizeof batch->parcels[0]);
     if (!batch) {
         pusher->failed = cf_fail(&pusher->failed_detail, CF_E_NO_MEMORY, "out of memory");
         return false;
@@ -327,9 +341,16 @@ static bool send_one(struct cf_pusher *pusher, uint64_t now_ms)
     return false;
 }
 
+/* Enough are acknowledged or in flight and not described: what waits with the fleet waits on its disk. */
+static bool is_enough(const struct cf_pusher *pusher)
+{
+    size_t most = pusher->options.open_max;
+    return most && pusher->open_count + pusher->batches_in_flight * pusher->options.batch_items >= most;
+}
+
 void cf_push_send(struct cf_pusher *pusher, uint64_t now_ms)
 {
-    while (!pusher->failed) {
+    while (!pusher->failed && !is_enough(pusher)) {
         /* A fleet that is busy is asked by one batch at a time. */
         size_t most = pusher->again.head ? 1 : CF_PUSH_BATCHES_MAX;
         if (pusher->batches_in_flight >= most || !send_one(pusher, now_ms))

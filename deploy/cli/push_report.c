@@ -32,7 +32,7 @@ void cf_push_problem(struct cf_pusher *pusher, const char *status, struct cf_str
         return;
     pusher->problem_lines++;
     cf_progress_clear(&pusher->progress);
-    cf_say_named("push", album, error, detail);
+    cf_say_named(pusher->fleet.command, album, error, detail);
 }
 
 void cf_push_refuse(struct cf_pusher *pusher, struct cf_str album, enum cf_err err,
@@ -94,15 +94,16 @@ void cf_push_summarize(struct cf_pusher *pusher)
 {
     cf_progress_clear(&pusher->progress);
     if (!pusher->options.json && pusher->problems > pusher->problem_lines)
-        fprintf(stderr, "coverfleet push: and %zu more\n", pusher->problems - pusher->problem_lines);
+        fprintf(stderr, "coverfleet %s: and %zu more\n", pusher->fleet.command,
+                pusher->problems - pusher->problem_lines);
     if (pusher->over)
-        cf_say("push", cf_str(""), pusher->over, &pusher->over_detail);
+        cf_say(pusher->fleet.command, cf_str(""), pusher->over, &pusher->over_detail);
     if (!pusher->options.json)
         print_counts(pusher);
     else if (!pusher->failed)
         pusher->failed = cf_push_print_counts(&pusher->counts, stdout, &pusher->failed_detail);
     if (pusher->failed)
-        cf_say("push", cf_str(""), pusher->failed, &pusher->failed_detail);
+        cf_say(pusher->fleet.command, cf_str(""), pusher->failed, &pusher->failed_detail);
 }
 
 enum cf_exit cf_push_exit(const struct cf_pusher *pusher)

@@ -27,6 +27,9 @@ struct cf_source {
     FILE *table_file;
     char *root;
     size_t album_column, cover_column;
+
+    const struct cf_source_ops *ops; /* then nothing of the above */
+    void *arg;
 };
 
 bool cf_source_split(struct cf_str text, struct cf_str *album, struct cf_str *path)
@@ -216,6 +219,18 @@ enum cf_err cf_source_new(struct cf_source **source, const char *const *names, s
     return CF_OK;
 }
 
+enum cf_err cf_source_new_of(struct cf_source **source, const struct cf_source_ops *ops, void *arg,
+                             struct cf_detail *detail)
+{
+    struct cf_source *made = calloc(1, sizeof *made);
+    if (!made)
+        return cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
+    made->ops = ops;
+    made->arg = arg;
+    *source = made;
+    return CF_OK;
+}
+
 void cf_source_free(struct cf_source *source)
 {
     if (!source)
@@ -231,6 +246,8 @@ void cf_source_free(struct cf_source *source)
 
 uint64_t cf_source_total(const struct cf_source *source)
 {
+    if (source->ops)
+        return source->ops->total(source->arg);
     return source->endless ? 0 : source->total;
 }
 
@@ -395,6 +412,8 @@ enum cf_err cf_source_next(struct cf_source *source, struct cf_arena *arena, str
                            bool *end, struct cf_detail *detail)
 {
     *cover = (struct cf_cover){.err = CF_OK};
+    if (source->ops)
+        return source->ops->next(source->arg, arena, cover, end, detail);
     bool found = false;
     enum cf_err err = next_named(source, arena, cover, &found, detail);
     *end = !found;

@@ -1,4 +1,5 @@
-/* Where covers to push come from: ALBUM=FILE, folders, lines of standard input, or a table. One owner. */
+/* Where covers to push come from: ALBUM=FILE, folders, lines of standard input, a table, or somebody else.
+ * One owner. */
 #ifndef CF_CLI_PUSH_SOURCE_H
 #define CF_CLI_PUSH_SOURCE_H
 
@@ -11,6 +12,8 @@ struct cf_source;
 struct cf_cover {
     struct cf_str album;
     const char *path; /* terminated */
+    struct cf_bytes
+        bytes; /* when not empty: these instead of what lies at `path`, which is only a name then */
     struct cf_pair *meta;
     size_t meta_count;
     enum cf_err err; /* the line or row that named it was wrong: `detail` says how */
@@ -23,6 +26,15 @@ struct cf_cover {
 enum cf_err cf_source_new(struct cf_source **source, const char *const *names, size_t name_count,
                           const char *table, const char *root, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_source_free(struct cf_source *source); /* takes NULL */
+
+/* Covers that somebody else makes, as the two calls below say. */
+struct cf_source_ops {
+    enum cf_err (*next)(void *arg, struct cf_arena *arena, struct cf_cover *cover, bool *end,
+                        struct cf_detail *detail);
+    uint64_t (*total)(const void *arg);
+};
+enum cf_err cf_source_new_of(struct cf_source **source, const struct cf_source_ops *ops, void *arg,
+                             struct cf_detail *detail) CF_MUST_CHECK;
 
 /* How many covers it will give; 0 when that cannot be told beforehand. */
 uint64_t cf_source_total(const struct cf_source *source);

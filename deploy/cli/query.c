@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "deploy/cli/fleet.h"
+#include "deploy/cli/query_wish.h"
 #include "deploy/cli/view.h"
 
 /* A target: its result, which borrows from a reply or, when it never was sent, from `detail`. */
@@ -15,8 +16,9 @@ struct query_call {
     struct cf_fleet fleet;
     struct cf_query query; /* everything but the targets */
     struct cf_targets targets;
-    const char *space, *vector;
-    struct cf_texts images;
+    struct cf_wish wish;
+    const char *space; /* NULL: not given */
+    struct cf_texts images, vectors;
     const char **names; /* of the pictures, or of the albums */
 
     struct outcome *outcomes; /* one a target */
@@ -44,6 +46,7 @@ static void merge(struct query_call *call, const struct cf_answer *answer)
 struct batch {
     struct cf_target targets[CF_QUERY_BATCH_TARGETS];
     struct cf_buf files[CF_QUERY_BATCH_TARGETS];
+    struct cf_space_vector vectors[CF_QUERY_BATCH_TARGETS][CF_SPACES_MAX];
     size_t index[CF_QUERY_BATCH_TARGETS]; /* into the outcomes */
     size_t count, bytes;
 };
@@ -55,8 +58,8 @@ static void batch_fill(struct query_call *call, struct batch *batch, size_t *at)
            batch->bytes < CF_QUERY_BATCH_BYTES) {
         struct outcome *outcome = &call->outcomes[*at];
         struct cf_buf *file = &batch->files[batch->count];
-        enum cf_err err =
-            cf_targets_get(&call->targets, *at, file, &batch->targets[batch->count], &outcome->detail);
+        enum cf_err err = cf_targets_get(&call->targets, *at, file, batch->vectors[batch->count],
+                                         &batch->targets[batch->count], &outcome->detail);
         if (err) {
             cf_buf_fini(file);
             outcome->result.error = cf_str(cf_err_name(err));
@@ -215,26 +218,46 @@ static bool take_names(struct query_call *call, const struct cf_args *args)
     return true;
 }
 
+/* "FILE", or with several spaces "SPACE=FILE" for each. */
+static enum cf_exit read_vectors(const struct cf_command *command, struct query_call *call)
+{
+    struct cf_detail detail = {""};
+    enum cf_err err = CF_OK;
+    call->targets.kind = CF_TARGET_VECTOR;
+    call->targets.several = call->query.space_count > 0;
+    if (!call->targets.several && call->vectors.count > 1)
+        return cf_command_misuse(command, "one --vector FILE in one space (--spaces takes several)");
+    for (size_t i = 0; !err && i < call->vectors.count; i++) {
+        const char *text = call->vectors.items[i], *sign = strchr(text, '=');
+        if (call->targets.several && (!sign || sign == text))
+            return cf_command_misuse(command, "with --spaces it is --vector SPACE=FILE, not \"%.60s\"", text);
+        err = call->targets.several
+                  ? cf_targets_read_vectors(&call->targets, sign + 1,
+                                            (struct cf_str){text, (size_t)(sign - text)}, &detail)
+                  : cf_targets_read_vectors(&call->targets, text, call->query.space, &detail);
+    }
+    return err ? cf_fleet_tell(&call->fleet, cf_str(""), err, &detail) : CF_EXIT_DONE;
+}
+
 static enum cf_exit choose(const struct cf_command *command, struct query_call *call,
                            const struct cf_args *args)
 {
-    call->query.space = cf_str(call->space);
+    struct cf_detail detail = {""};
+    call->query.space = cf_str(call->space ? call->space : "gist");
     if (!take_names(call, args)) {
         cf_say(command->name, cf_str(""), CF_E_NO_MEMORY, NULL);
         return CF_EXIT_REFUSED;
     }
-    if (!call->vector && call->targets.count == 0)
+    if (call->vectors.count == 0 && call->targets.count == 0)
         return cf_command_misuse(command, "name albums, or --image FILE, or --vector FILE");
-    if (call->vector && call->targets.count > 0)
+    if (call->vectors.count > 0 && call->targets.count > 0)
         return cf_command_misuse(command, "--vector goes with no albums or pictures");
-    if (call->vector) {
-        struct cf_detail detail = {""};
-        call->targets.kind = CF_TARGET_VECTOR;
-        enum cf_err err = cf_targets_read_vectors(&call->targets, call->vector, call->space, &detail);
-        if (err)
-            return cf_fleet_tell(&call->fleet, cf_str(""), err, &detail);
-    }
-    return query(call);
+    if (call->wish.spaces && call->space)
+        return cf_command_misuse(command, "--space goes with no --spaces");
+    if (cf_wish_apply(&call->wish, &call->query, &detail))
+        return cf_say_usage(command->name, &detail);
+    enum cf_exit result = call->vectors.count > 0 ? read_vectors(command, call) : CF_EXIT_DONE;
+    return result ? result : query(call);
 }
 
 static void free_all(struct query_call *call)
@@ -245,14 +268,14 @@ static void free_all(struct query_call *call)
     free(call->outcomes);
     free(call->names);
     cf_targets_fini(&call->targets);
+    cf_wish_fini(&call->wish);
     cf_fleet_close(&call->fleet);
 }
 
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct query_call call = {.fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS},
-                              .query = {.k = 10},
-                              .space = "gist"};
+                              .query = {.k = 10}};
     const struct cf_opt opts[] = {
         {.name = "image",
          .kind = CF_OPT_TEXTS,
@@ -260,10 +283,11 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .placeholder = "FILE",
          .help = "a picture; further arguments are pictures too"},
         {.name = "vector",
-         .kind = CF_OPT_TEXT,
-         .value = &call.vector,
+         .kind = CF_OPT_TEXTS,
+         .value = &call.vectors,
          .placeholder = "FILE",
-         .help = "raw little-endian float32, one or more rows of the space"},
+         .help = "raw little-endian float32, one or more rows of the space; with --spaces it is SPACE=FILE "
+                 "for each"},
         {.name = "k",
          .letter = 'k',
          .kind = CF_OPT_UINT,
@@ -299,6 +323,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .high = CF_DEADLINE_MS_MAX,
          .placeholder = "MS",
          .help = "an answer after that is of no use (default: the fleet's)"},
+        CF_WISH_OPTS(&call.wish, &call.query),
         CF_OPT_JSON(&call.fleet.json),
         CF_FLEET_OPTS(&call.fleet),
         {.name = NULL},
@@ -316,14 +341,28 @@ const struct cf_command cf_command_query = {
     .name = "query",
     .usage = "ALBUM... | --image FILE... | --vector FILE",
     .summary = "Which albums look like this one?",
-    .about = "Neighbours by look, nearest first; distances are Euclidean in the space's own units. With "
-             "--json one target\n"
-             "gives "
-             "{\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\"neighbors\":[{\"album\":…,"
-             "\"distance\":…,…}]},\n"
-             "several give \"results\":[{\"neighbors\":[…]},…] instead. When all failed\n"
-             "it is {\"error\":…,\"detail\":…} (of the first, with \"results\" when there are several), and "
-             "still a line each on\n"
-             "standard error. Exits 2 for a k, space or vector that is wrong.",
+    .about = "Neighbours by look, nearest first; distances are Euclidean in the space's own units.\n"
+             "\n"
+             "--radius, --filter and --exclude say which albums may be neighbours at all; -k counts those "
+             "that may.\n"
+             "--collapse makes reissues under one cover one result, which tells how many more it stands for: "
+             "0.5 in\n"
+             "gist and 6 in gray16 take in a cover that was cropped by 2 % and compressed again. With "
+             "--spaces the\n"
+             "distance is sqrt(sum of weight * (distance / scale)^2 / sum of weights), scale 2 of gist, 22.5 "
+             "of gray16.\n"
+             "\n"
+             "  coverfleet query R-1 --collapse 0.5\n"
+             "  coverfleet query R-1 --filter genre=Dub --filter genre=Techno -k 50\n"
+             "  coverfleet query R-1 --spaces gist=2,gray16=1 --radius 0.5 --exclude R-2\n"
+             "\n"
+             "With --json one target gives {\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\n"
+             "\"neighbors\":[{\"album\":…,\"distance\":…,…}]}, several give "
+             "\"results\":[{\"neighbors\":[…]},…] instead.\n"
+             "A neighbour that stands for others has \"same_count\" and \"same\":[…], the first 64 of them. "
+             "When all\n"
+             "failed it is {\"error\":…,\"detail\":…} (of the first, with \"results\" when there are "
+             "several), and still\n"
+             "a line each on standard error. Exits 2 for a k, space or vector that is wrong.",
     .run = run,
 };

@@ -3,41 +3,62 @@
 #include "common/base/file.h"
 #include "common/descriptor/space.h"
 
-enum cf_err cf_targets_read_vectors(struct cf_targets *targets, const char *path, const char *space,
+enum cf_err cf_targets_read_vectors(struct cf_targets *targets, const char *path, struct cf_str space,
                                     struct cf_detail *detail)
 {
-    enum cf_err err = cf_file_read(path, CF_QUERY_FILE_BYTES_MAX, &targets->vectors, detail);
+    if (targets->file_count == CF_SPACES_MAX)
+        return cf_fail(detail, CF_E_INVALID, "more than %d files of vectors", CF_SPACES_MAX);
+    struct cf_vector_file *file = &targets->files[targets->file_count++];
+    enum cf_err err = cf_file_read(path, CF_QUERY_FILE_BYTES_MAX, &file->bytes, detail);
     if (err)
         return err;
-    const struct cf_space *known = cf_space_find(cf_str(space));
-    size_t bytes = targets->vectors.len, row_bytes = known ? known->dim * sizeof(float) : bytes;
+    const struct cf_space *known = cf_space_find(space);
+    size_t bytes = file->bytes.len, row_bytes = known ? known->dim * sizeof(float) : bytes;
     if (bytes == 0 || bytes % row_bytes != 0)
         return cf_fail(detail, CF_E_BAD_VECTOR,
-                       "%.120s has %zu bytes: a vector of %.32s is %zu bytes of float32", path, bytes, space,
-                       known ? row_bytes : sizeof(float));
-    targets->vector_path = path;
-    targets->row_bytes = row_bytes;
+                       "%.120s has %zu bytes: a vector of %.*s is %zu bytes of float32", path, bytes,
+                       (int)(space.len < 32 ? space.len : 32), space.data, known ? row_bytes : sizeof(float));
+    if (targets->count > 0 && bytes / row_bytes != targets->count)
+        return cf_fail(detail, CF_E_BAD_VECTOR, "%.120s has %zu vectors: the file before it has %zu", path,
+                       bytes / row_bytes, targets->count);
+    file->path = path;
+    file->space = space;
+    file->row_bytes = row_bytes;
     targets->count = bytes / row_bytes;
     return CF_OK;
 }
 
 void cf_targets_fini(struct cf_targets *targets)
 {
-    cf_buf_fini(&targets->vectors);
+    for (size_t i = 0; i < targets->file_count; i++)
+        cf_buf_fini(&targets->files[i].bytes);
+    targets->file_count = 0;
 }
 
 struct cf_str cf_targets_name(const struct cf_targets *targets, size_t index)
 {
-    return cf_str(targets->kind == CF_TARGET_VECTOR ? targets->vector_path : targets->names[index]);
+    return cf_str(targets->kind == CF_TARGET_VECTOR ? targets->files[0].path : targets->names[index]);
+}
+
+static struct cf_bytes row_of(const struct cf_vector_file *file, size_t index)
+{
+    return (struct cf_bytes){file->bytes.data + index * file->row_bytes, file->row_bytes};
 }
 
 enum cf_err cf_targets_get(const struct cf_targets *targets, size_t index, struct cf_buf *file,
-                           struct cf_target *target, struct cf_detail *detail)
+                           struct cf_space_vector vectors[CF_SPACES_MAX], struct cf_target *target,
+                           struct cf_detail *detail)
 {
     *target = (struct cf_target){.album = {NULL, 0}};
+    if (targets->kind == CF_TARGET_VECTOR && !targets->several) {
+        target->vector = row_of(&targets->files[0], index);
+        return CF_OK;
+    }
     if (targets->kind == CF_TARGET_VECTOR) {
-        target->vector =
-            (struct cf_bytes){targets->vectors.data + index * targets->row_bytes, targets->row_bytes};
+        target->vectors = vectors;
+        target->vector_count = targets->file_count;
+        for (size_t i = 0; i < targets->file_count; i++)
+            vectors[i] = (struct cf_space_vector){targets->files[i].space, row_of(&targets->files[i], index)};
         return CF_OK;
     }
     const char *name = targets->names[index];

@@ -11,26 +11,37 @@ enum { CF_QUERY_BATCH_TARGETS = 64, CF_QUERY_BATCH_BYTES = 8 << 20, CF_QUERY_FIL
 
 enum cf_target_kind { CF_TARGET_ALBUM, CF_TARGET_IMAGE, CF_TARGET_VECTOR };
 
+/* Vectors of one space, row after row. */
+struct cf_vector_file {
+    const char *path;
+    struct cf_str space;
+    struct cf_buf bytes;
+    size_t row_bytes;
+};
+
 struct cf_targets {
     enum cf_target_kind kind;
     const char *const *names; /* albums or pictures; borrowed */
-    const char *vector_path;
-    struct cf_buf vectors; /* `row_bytes` each */
-    size_t count, row_bytes;
+    struct cf_vector_file files[CF_SPACES_MAX];
+    size_t file_count;
+    bool several; /* spaces in the query: a target is a row of each file */
+    size_t count;
 };
 
-/* CF_E_BAD_VECTOR for a file that is not whole rows of the space; a space that we do not know is one row, for
- * the fleet to judge. CF_E_NOT_FOUND, CF_E_TOO_LARGE, CF_E_IO. */
-enum cf_err cf_targets_read_vectors(struct cf_targets *targets, const char *path, const char *space,
+/* Adds a file; what it is given is borrowed. CF_E_BAD_VECTOR for one that is not whole rows of the space, or
+ * of other many rows than the one before; a space that we do not know is one row, for the fleet to judge.
+ * CF_E_INVALID for too many files, CF_E_NOT_FOUND, CF_E_TOO_LARGE, CF_E_IO. */
+enum cf_err cf_targets_read_vectors(struct cf_targets *targets, const char *path, struct cf_str space,
                                     struct cf_detail *detail) CF_MUST_CHECK;
 void cf_targets_fini(struct cf_targets *targets);
 
 /* The name of a target, for people: the album, the picture's path, or the file of vectors. */
 struct cf_str cf_targets_name(const struct cf_targets *targets, size_t index);
 
-/* Fills `target`; a picture's bytes are read into `file`, which must live as long. CF_E_BAD_ALBUM, errors of
- * the file. */
+/* Fills `target`; a picture's bytes are read into `file`, the rows of several spaces named in `vectors`,
+ * which must both live as long. CF_E_BAD_ALBUM, errors of the file. */
 enum cf_err cf_targets_get(const struct cf_targets *targets, size_t index, struct cf_buf *file,
-                           struct cf_target *target, struct cf_detail *detail) CF_MUST_CHECK;
+                           struct cf_space_vector vectors[CF_SPACES_MAX], struct cf_target *target,
+                           struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -12,6 +12,17 @@ void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *who
         cf_json_uint(json, "unreadable_shards", whole->unreadable_shards);
 }
 
+static void same_json(struct cf_json *json, const struct cf_neighbor *neighbor)
+{
+    if (neighbor->same_count == 0)
+        return;
+    cf_json_uint(json, "same_count", neighbor->same_count);
+    cf_json_array(json, "same");
+    for (size_t i = 0; i < neighbor->same_listed; i++)
+        cf_json_text(json, NULL, neighbor->same[i]);
+    cf_json_end(json);
+}
+
 void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result)
 {
     if (result->error.len > 0) {
@@ -28,6 +39,9 @@ void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *re
         cf_json_text(json, "title", neighbor->title);
         if (neighbor->artist.len > 0)
             cf_json_text(json, "artist", neighbor->artist);
+        if (neighbor->genre.len > 0)
+            cf_json_text(json, "genre", neighbor->genre);
+        same_json(json, neighbor);
         cf_json_end(json);
     }
     cf_json_end(json);
@@ -35,12 +49,20 @@ void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *re
 
 enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count, FILE *out)
 {
-    static const char *const headings[] = {">", ">DISTANCE", "ALBUM", "ARTIST", "TITLE", NULL};
-    struct cf_tabular *tabular = cf_tabular_new(headings);
+    static const char *const plain[] = {">", ">DISTANCE", "ALBUM", "ARTIST", "TITLE", NULL};
+    static const char *const collapsed[] = {">", ">DISTANCE", "ALBUM", ">AND", "ARTIST", "TITLE", NULL};
+    bool stands = false;
+    for (size_t i = 0; i < count; i++)
+        stands = stands || neighbors[i].same_count > 0;
+    struct cf_tabular *tabular = cf_tabular_new(stands ? collapsed : plain);
     for (size_t i = 0; i < count; i++) {
         cf_tabular_cellf(tabular, "%zu", i + 1);
         cf_tabular_cellf(tabular, "%.4f", neighbors[i].distance);
         cf_tabular_cell(tabular, neighbors[i].album);
+        if (stands && neighbors[i].same_count > 0)
+            cf_tabular_cellf(tabular, "%llu more", (unsigned long long)neighbors[i].same_count);
+        else if (stands)
+            cf_tabular_cellf(tabular, "%s", "");
         cf_tabular_cell(tabular, neighbors[i].artist);
         cf_tabular_cell(tabular, neighbors[i].title);
     }

@@ -2,6 +2,7 @@
 #include "deploy/cli/fleet.h"
 #include "deploy/cli/text.h"
 #include "deploy/cli/view.h"
+#include "deploy/cli/why.h"
 
 static void sha256_text(const struct cf_story *story, char text[2 * CF_SHA256_BYTES + 1])
 {
@@ -184,15 +185,140 @@ static enum cf_exit show(struct cf_fleet *fleet, struct cf_str album)
     return result;
 }
 
+/* ---- why two albums are as far apart as they are ---- */
+
+/* The fleet's vectors are read on any machine as they are on the wire: little-endian. */
+static enum cf_err read_vector(const struct cf_space *space, struct cf_bytes bytes, float *out,
+                               struct cf_detail *detail)
+{
+    if (bytes.len != space->dim * sizeof *out)
+        return cf_fail(detail, CF_E_BAD_VECTOR, "the fleet sent %zu bytes: a vector of %s is %zu", bytes.len,
+                       space->name, space->dim * sizeof *out);
+    struct cf_cursor cursor = cf_cursor(bytes);
+    for (uint32_t i = 0; i < space->dim; i++) {
+        uint32_t bits = cf_cursor_u32(&cursor);
+        memcpy(&out[i], &bits, sizeof bits);
+    }
+    return CF_OK;
+}
+
+static enum cf_err check_vectors(const struct cf_space *space, const struct cf_vectors *vectors,
+                                 struct cf_detail *detail)
+{
+    if (vectors->result_count != 2)
+        return cf_fail(detail, CF_E_INVALID, "the fleet answered 2 albums with %zu results",
+                       vectors->result_count);
+    if (vectors->space_version != space->version)
+        return cf_fail(detail, CF_E_BAD_VERSION,
+                       "the fleet has version %llu of %s, this program knows version %u",
+                       (unsigned long long)vectors->space_version, space->name, space->version);
+    return CF_OK;
+}
+
+static enum cf_err print_why(const struct cf_why *why, const struct cf_str albums[2], bool as_json,
+                             struct cf_detail *detail)
+{
+    if (!as_json) {
+        cf_text_put(stdout, albums[0]);
+        fputs(" and ", stdout);
+        cf_text_put(stdout, albums[1]);
+        fputs(": ", stdout);
+        return cf_why_text(why, stdout);
+    }
+    struct cf_json *json = cf_json_new();
+    cf_json_array(json, "albums");
+    for (size_t i = 0; i < 2; i++)
+        cf_json_text(json, NULL, albums[i]);
+    cf_json_end(json);
+    cf_why_json(json, why);
+    enum cf_err err = cf_json_print(json, stdout, detail);
+    cf_json_free(json);
+    return err;
+}
+
+static enum cf_exit explain(struct cf_fleet *fleet, const struct cf_space *space,
+                            const struct cf_str albums[2], const struct cf_vectors *vectors)
+{
+    static float values[2][CF_DIM_MAX];
+    struct cf_detail detail = {""};
+    struct cf_why why;
+    enum cf_err err = check_vectors(space, vectors, &detail);
+    for (size_t i = 0; !err && i < 2; i++) {
+        const struct cf_vector_result *result = &vectors->results[i];
+        if (result->error.len > 0) {
+            err = cf_err_from_name(result->error.data, result->error.len);
+            err = cf_fail(&detail, err, "%.*s", CF_STR_ARG(result->detail));
+            return cf_fleet_tell(fleet, albums[i], err, &detail);
+        }
+        err = read_vector(space, result->vector, values[i], &detail);
+    }
+    if (!err)
+        err = cf_why_of(space, values[0], values[1], &why, &detail);
+    if (!err)
+        err = print_why(&why, albums, fleet->json, &detail);
+    return err ? cf_fleet_tell(fleet, cf_str(""), err, &detail) : CF_EXIT_DONE;
+}
+
+static enum cf_exit show_why(struct cf_fleet *fleet, const char *space_name, const char *const *names)
+{
+    struct cf_str albums[2] = {cf_str(names[0]), cf_str(names[1])};
+    struct cf_msg request = {.kind = CF_KIND_VECTOR,
+                             .wanted = {.space = cf_str(space_name), .albums = albums, .album_count = 2}};
+    struct cf_reply *reply = NULL;
+    struct cf_detail detail = {""};
+    const struct cf_space *space = cf_space_find(cf_str(space_name));
+    enum cf_err err = space
+                          ? CF_OK
+                          : cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.60s\": %s are known",
+                                    space_name, cf_space_names());
+    for (size_t i = 0; !err && i < 2; i++)
+        err = cf_album_check(albums[i], &detail);
+    if (err)
+        return cf_fleet_tell(fleet, cf_str(""), err, &detail);
+    enum cf_exit result = cf_fleet_open(fleet);
+    if (!result)
+        result = cf_fleet_call(fleet, &request, cf_str(""), &reply);
+    if (!result)
+        result = explain(fleet, space, albums, &reply->msg.vectors);
+    cf_reply_free(reply);
+    return result;
+}
+
+static enum cf_exit choose(const struct cf_command *command, struct cf_fleet *fleet,
+                           const struct cf_args *args, bool why, const char *space)
+{
+    if (why)
+        return args->rest_count == 2 ? show_why(fleet, space ? space : "gist", args->rest)
+                                     : cf_command_misuse(command, "name two albums after --why");
+    if (space)
+        return cf_command_misuse(command, "--space goes with --why");
+    return args->rest_count == 1 ? show(fleet, cf_str(args->rest[0]))
+                                 : cf_command_misuse(command, "name one album");
+}
+
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
 {
     struct cf_fleet fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS};
-    const struct cf_opt opts[] = {CF_OPT_JSON(&fleet.json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
+    bool why = false;
+    const char *space = NULL;
+    const struct cf_opt opts[] = {
+        {.name = "why",
+         .kind = CF_OPT_FLAG,
+         .value = &why,
+         .help = "of two albums: what of their covers makes up the distance between them"},
+        {.name = "space",
+         .kind = CF_OPT_TEXT,
+         .value = &space,
+         .placeholder = "SPACE",
+         .help = "with --why: gray16 or gist (default)"},
+        CF_OPT_JSON(&fleet.json),
+        CF_FLEET_OPTS(&fleet),
+        {.name = NULL},
+    };
     struct cf_args args;
     enum cf_exit result;
     if (cf_command_parse(command, argc, argv, opts, &args, &result))
-        result = args.rest_count == 1 ? show(&fleet, cf_str(args.rest[0]))
-                                      : cf_command_misuse(command, "name one album");
+        result = choose(command, &fleet, &args, why, space);
     cf_fleet_close(&fleet);
     cf_args_free(&args);
     return result;
@@ -200,11 +326,16 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
 
 const struct cf_command cf_command_show = {
     .name = "show",
-    .usage = "ALBUM [--json]",
-    .summary = "The whole story of one album",
+    .usage = "ALBUM [--json] | --why ALBUM ALBUM [--space SPACE]",
+    .summary = "The whole story of one album, or why two look alike",
     .about = "State, version, attempts, who described it and where it rests, its warnings, spaces and index "
              "generations. With\n"
              "--json an album that cannot be shown is {\"error\":…,\"detail\":…} there, and still a line on "
-             "standard error.",
+             "standard error.\n"
+             "\n"
+             "--why takes the distance of two albums apart, as shares of its square: by 4 x 4 blocks of the "
+             "cover, as a\n"
+             "picture that is dark where they differ most; in gist also by scale and orientation of lines, "
+             "and by colour.",
     .run = run,
 };

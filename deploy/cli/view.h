@@ -34,7 +34,8 @@ struct cf_answer_whole {
 /* `{"space":…,"generation":…,"exact":…,"stale_ms":…` (`,"unreadable_shards":…` when there are any) and the
  * object stays open. */
 void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *whole);
-/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, the artist only when there is one, or
+/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, artist and genre only when there is one, and
+ * `"same_count":…,"same":[…]` of one that stands for others, or
  * `"error":…,"detail":…`, into the object that is open. */
 void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result);
 enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count,

@@ -55,8 +55,9 @@ struct cf_client {
 static const enum cf_kind reply_kinds[CF_KIND_COUNT] = {
     [CF_KIND_PUSH] = CF_KIND_PUSH_OK,     [CF_KIND_REMOVE] = CF_KIND_REMOVE_OK,
     [CF_KIND_STATES] = CF_KIND_STATES_OK, [CF_KIND_QUERY] = CF_KIND_QUERY_OK,
-    [CF_KIND_SHOW] = CF_KIND_SHOW_OK,     [CF_KIND_STATUS] = CF_KIND_STATUS_OK,
-    [CF_KIND_QUEUE] = CF_KIND_QUEUE_OK,   [CF_KIND_INDEX] = CF_KIND_INDEX_OK,
+    [CF_KIND_VECTOR] = CF_KIND_VECTOR_OK, [CF_KIND_SHOW] = CF_KIND_SHOW_OK,
+    [CF_KIND_STATUS] = CF_KIND_STATUS_OK, [CF_KIND_QUEUE] = CF_KIND_QUEUE_OK,
+    [CF_KIND_INDEX] = CF_KIND_INDEX_OK,
 };
 
 /* ---- endings ---- */
@@ -226,7 +227,8 @@ static enum cf_err open_socket(struct cf_client *client, struct cf_detail *detai
     return CF_OK;
 }
 
-/* "ipc://PATH" or "tcp://HOST:PORT", no more: the transport library knows other words, and takes some nonsense. */
+/* "ipc://PATH" or "tcp://HOST:PORT", no more: the transport library knows other words, and takes some
+ * nonsense. */
 static bool is_endpoint(const char *text)
 {
     static const char ipc[] = "ipc://", tcp[] = "tcp://";
@@ -251,8 +253,8 @@ static enum cf_err check_endpoint(const char *endpoint, struct cf_detail *detail
     const char *path = endpoint + strlen("ipc://");
     if (endpoint[0] == 'i' && path[0] != '@' && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 &&
         errno == EACCES)
-        return cf_fail(detail, CF_E_UNREACHABLE, "%.200s: permission denied: the fleet belongs to another user",
-                       path);
+        return cf_fail(detail, CF_E_UNREACHABLE,
+                       "%.200s: permission denied: the fleet belongs to another user", path);
     return CF_OK;
 }
 

@@ -14,7 +14,7 @@
 #include "common/base/hash.h"
 #include "common/descriptor/space.h"
 #include "common/store/shard.h"
-#include "workers/runner/decoder_work.h"
+#include "common/decoder/decoder_work.h"
 
 enum { ROUNDS_MAX = 99, BATCH = 64 };
 enum part { DECODE, CHILD, DESCRIBE, HASH, WRITE, PART_COUNT };

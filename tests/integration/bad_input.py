@@ -61,7 +61,7 @@ def queries(fleet, folder, album):
     nan.write_bytes(struct.pack("<256f", *([0.0] * 255), float("nan")))
     refused(fleet.run("query", "--vector", nan, "--space", "gray16"), 2, "bad_vector")
     refused(fleet.run("query", album, "-k", 0), 2, "k")
-    refused(fleet.run("query", album, "-k", 5000), 2, "bad_k")
+    refused(fleet.run("query", album, "-k", 10001), 2, "--k is 10001")
     refused(fleet.run("query", album, "--space", "smell"), 2, "unknown_space", "smell")
     refused(fleet.run("index", "rebuild", "--space", "smell"), 2, "unknown_space", "smell", "gist")
     refused(fleet.run("query"), 2)

@@ -82,7 +82,8 @@ def a_shard_that_cannot_be_opened_is_told(folder):
     """Without any index, too; and the query worker lives on."""
     with f.Fleet(folder / "home", indexers=0) as fleet:
         rows = push_all(fleet, folder / "covers")
-        everything = fleet.ok("query", "--image", folder / "covers" / rows[0]["cover"], "-k", 100, "--json").json()
+        everything = fleet.ok("query", "--image", folder / "covers" / rows[0]["cover"], "-k", 100, "--exact",
+                              "--json").json()
         assert everything["exact"] and len(everything["neighbors"]) == COVERS
         fleet.kill("query-0")
         fleet.kill("descriptor-1")
@@ -91,7 +92,7 @@ def a_shard_that_cannot_be_opened_is_told(folder):
         manifest.write_bytes(b"garbage\n")
         fleet.start("query-0")
         def answer():
-            result = fleet.run("query", "--image", folder / "covers" / rows[0]["cover"], "-k", 100, "--json")
+            result = fleet.run("query", "--image", folder / "covers" / rows[0]["cover"], "-k", 100, "--exact", "--json")
             return result.json() if result.code == 0 else None
         partial = f.wait_for(answer, 30, "the query worker")
         assert len(partial["neighbors"]) < COVERS, "the damage did no harm"

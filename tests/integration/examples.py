@@ -34,6 +34,12 @@ def examples_work(folder):
         rows = [line.split("\t") for line in done.stdout.splitlines()]
         assert done.returncode == 0 and [row[0] for row in rows].count("clip05") == len(PICTURES), done
         assert rows[0][:2] == ["twin", "clip17"] and "nobody: not_found" in done.stderr, done
+        # "twin" and "clip17" are one cover, whoever else asks; and nobody said a genre.
+        done = run(fleet, f.BIN / "example-service", "gray16", "0.01", stdin="clip05\n")
+        rows = [line.split("\t") for line in done.stdout.splitlines()]
+        assert len(rows) == len(PICTURES) - 1 and sorted(row[4] for row in rows) == ["0", "0", "1"], done
+        done = run(fleet, f.BIN / "example-service", "gray16", "0", "Dub", stdin="clip05\n")
+        assert done.returncode == 0 and done.stdout == "", done
 
 
 def examples_refuse(folder):

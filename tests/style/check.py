@@ -23,14 +23,18 @@ ARROWS = {
     "common/ann": BASE,
     "common/store": BASE,
     "common/descriptor": BASE | {"common/image"},
+    "common/decoder": BASE | {"common/image"},
+    "common/vecfile": BASE,
     "proto": BASE,
     "proto/client": CODEC | {"common/io"},
     "proto/examples": CODEC | {"proto/client"},
     "broker": CODEC | {"common/io", "common/store"},
     "broker/core": CODEC | {"common/descriptor"},
-    "workers/runner": CODEC | {"common/io", "common/image"},
-    "workers": CODEC | {"common/io", "common/image", "common/descriptor", "common/ann", "common/store", "workers/runner"},
-    "deploy": CODEC | {"proto/client", "common/image", "common/descriptor", "common/ann", "common/store"},
+    "workers/runner": CODEC | {"common/io", "common/image", "common/decoder"},
+    "workers": CODEC | {"common/io", "common/image", "common/decoder", "common/descriptor", "common/ann",
+                        "common/store", "workers/runner"},
+    "deploy": CODEC | {"proto/client", "common/image", "common/decoder", "common/vecfile", "common/descriptor", "common/ann",
+                       "common/store"},
 }
 # Third-party header -> the only files that may know it.
 HOMES = {
@@ -46,7 +50,7 @@ HOMES = {
     "zlib.h": {"common/base/hash.c"},
     "dnnl.h": {"common/descriptor/covernet_dnnl.c"},
     "omp.h": {"common/descriptor/covernet_dnnl.c"},
-    "seccomp.h": {"workers/runner/sandbox.c"},
+    "seccomp.h": {"common/decoder/sandbox.c"},
     "popt.h": {"deploy/cli/args.c"},
     "kiss_fft.h": {"common/descriptor/gist.c", "common/descriptor/gist_fft.c", "common/descriptor/fft.c"},
 }

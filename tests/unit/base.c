@@ -1,6 +1,7 @@
 /* common/base: spans, buffers, arenas, album ids, errors, files, configuration. */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,6 +89,24 @@ static void versions_order_by_epoch_first(void **state)
     assert_true(cf_version_compare(old, lost) < 0);
     assert_true(cf_version_compare(next, lost) > 0);
     assert_int_equal(cf_version_compare(next, next), 0);
+}
+
+static void labels_come_from_metadata(void **state)
+{
+    (void)state;
+    struct cf_pair meta[] = {{cf_str("title"), cf_str("Nevermind")},
+                             {cf_str("genre"), cf_str("")},
+                             {cf_str("genre"), cf_str("rock")},
+                             {cf_str("genre"), cf_str("grunge")}};
+    uint32_t labels[CF_LABEL_COUNT];
+    cf_labels_of(meta, 4, labels);
+    assert_int_equal(labels[CF_LABEL_ARTIST], 0);
+    assert_int_equal(labels[CF_LABEL_GENRE], cf_label(cf_str("rock")));
+    assert_int_equal(cf_label(cf_str("rock")), 0xB4759511u); /* low half of XXH3_64bits by libxxhash 0.8 */
+    assert_int_not_equal(cf_label(cf_str("Rock")), cf_label(cf_str("rock")));
+    assert_int_equal(cf_label(cf_str("")), 0);
+    cf_labels_of(NULL, 0, labels);
+    assert_int_equal(labels[CF_LABEL_GENRE], 0);
 }
 
 static void cursor_reads_what_buf_wrote(void **state)
@@ -330,6 +349,40 @@ static void configuration_is_strict(void **state)
     }
 }
 
+struct loading {
+    const struct cf_home *home;
+    int right;
+};
+
+static void *load_often(void *arg)
+{
+    struct cf_config config;
+    struct loading *load = arg;
+    for (int i = 0; i < 40; i++)
+        load->right += cf_config_load(&config, load->home, NULL) == CF_OK && config.broker_lease_ms == 1234;
+    return NULL;
+}
+
+/* Every client that a program makes reads it. */
+static void configuration_is_read_by_many_threads(void **state)
+{
+    (void)state;
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    struct loading loads[THREADS];
+    struct cf_config config;
+    assert_int_equal(load_text("broker { lease_ms = 1234 }\n", &config, NULL), CF_OK);
+    const struct cf_home *home = test_home();
+    for (size_t i = 0; i < THREADS; i++) {
+        loads[i] = (struct loading){.home = home};
+        assert_int_equal(pthread_create(&threads[i], NULL, load_often, &loads[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(loads[i].right, 40);
+    }
+}
+
 /* The sample with every "# key = value" made active says exactly what the defaults are, and names every key. */
 static void sample_is_the_manual(void **state)
 {
@@ -365,6 +418,7 @@ int main(void)
         cmocka_unit_test(errno_becomes_an_error),
         cmocka_unit_test(album_ids_are_checked),
         cmocka_unit_test(versions_order_by_epoch_first),
+        cmocka_unit_test(labels_come_from_metadata),
         cmocka_unit_test(cursor_reads_what_buf_wrote),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(sha256_of_abc),
@@ -376,6 +430,7 @@ int main(void)
         cmocka_unit_test(installed_is_what_lies_in_bin),
         cmocka_unit_test(long_homes_get_short_sockets),
         cmocka_unit_test(configuration_is_strict),
+        cmocka_unit_test(configuration_is_read_by_many_threads),
         cmocka_unit_test(sample_is_the_manual),
     };
     return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "common/base/hash.h"
 #include "tests/unit/broker_rig.h"
 
@@ -521,6 +523,37 @@ static void a_removal_is_never_given_up(void **state)
     rig_fini(&rig);
 }
 
+static void say_recall(struct rig *rig, const char *peer, double recall, uint64_t checks)
+{
+    struct cf_index_status own[] = {{.space = cf_str("gist"), .recall = recall, .recall_checks = checks},
+                                    {.space = cf_str("unheard"), .recall = 0.1, .recall_checks = 1000}};
+    const struct cf_msg msg = {.kind = CF_KIND_HEARTBEAT, .heartbeat = {own, 2}};
+    rig_worker(rig, peer, &msg);
+    rig_run(rig, 1);
+}
+
+/* Each worker's mean counts as often as it has looked, by its latest word. */
+static void tells_the_recall_of_all_query_workers(void **state)
+{
+    (void)state;
+    struct rig world, *rig = &world;
+    rig_init(rig);
+    rig_register(rig, "i", "indexer-0", CF_ROLE_INDEXER, 1, 1);
+    rig_register(rig, "q0", "query-0", CF_ROLE_QUERY, 2, 1);
+    rig_register(rig, "q1", "query-1", CF_ROLE_QUERY, 3, 1);
+    rig_published(rig, "i", "gist", 1);
+    assert_int_equal(rig_status(rig).indexes[0].recall_checks, 0);
+    say_recall(rig, "q0", 1.0, 1);
+    say_recall(rig, "q1", 0.9, 3);
+    struct cf_status status = rig_status(rig);
+    assert_int_equal(status.index_count, 1);
+    assert_int_equal(status.indexes[0].recall_checks, 4);
+    assert_true(fabs(status.indexes[0].recall - 0.925) < 1e-9);
+    say_recall(rig, "q1", 0.8, 5);
+    assert_int_equal(rig_status(rig).indexes[0].recall_checks, 6);
+    rig_fini(rig);
+}
+
 static void a_failed_commit_is_undone(void **state)
 {
     struct rig rig;
@@ -572,6 +605,7 @@ int main(void)
         cmocka_unit_test(a_deaf_broker_evicts_nobody),
         cmocka_unit_test(removes_at_once_and_after_a_restart),
         cmocka_unit_test(a_removal_is_never_given_up),
+        cmocka_unit_test(tells_the_recall_of_all_query_workers),
         cmocka_unit_test(a_failed_commit_is_undone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,33 @@ static void passes_frames_through(void **state)
     rig_fini(&rig);
 }
 
+static void vectors_go_the_way_of_queries(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_init(&rig);
+    rig_register(&rig, "q", "query-0", CF_ROLE_QUERY, 1, 0);
+    struct cf_str album = cf_str("a");
+    struct cf_msg msg = {.kind = CF_KIND_VECTOR,
+                         .id = 43,
+                         .wanted = {.space = cf_str("gist"), .deadline_ms = 300, .albums = &album}};
+    rig_client(&rig, &msg);
+    rig_run(&rig, 1);
+    const struct cf_out_item *refused = rig_out(&rig, CF_KIND_ERROR, 0);
+    assert_true(refused && cf_str_is(refused->msg.error.error, "invalid")); /* no album is none */
+    msg.wanted.album_count = 1;
+    rig_client(&rig, &msg);
+    rig_run(&rig, 1);
+    const struct cf_out_item *search = rig_out(&rig, CF_KIND_SEARCH, 0);
+    assert_non_null(search);
+    assert_int_equal(search->msg.search.deadline_ms, 300);
+    search_done(&rig, "q", search->msg.id, "the vectors");
+    const struct cf_out_item *answer = rig_out(&rig, CF_KIND_QUERY_OK, 0);
+    assert_true(answer && answer->raw && peer_is(answer, "client"));
+    assert_true(cf_str_is((struct cf_str){(const char *)answer->body.data, answer->body.len}, "the vectors"));
+    rig_fini(&rig);
+}
+
 static void goes_to_the_least_loaded(void **state)
 {
     struct rig rig;
@@ -182,11 +209,9 @@ static void heap_gives_the_smallest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_frames_through),
-        cmocka_unit_test(goes_to_the_least_loaded),
-        cmocka_unit_test(deadlines),
-        cmocka_unit_test(sent_again_once_without_picture),
-        cmocka_unit_test(waiting_bytes_are_bounded),
+        cmocka_unit_test(passes_frames_through),           cmocka_unit_test(vectors_go_the_way_of_queries),
+        cmocka_unit_test(goes_to_the_least_loaded),        cmocka_unit_test(deadlines),
+        cmocka_unit_test(sent_again_once_without_picture), cmocka_unit_test(waiting_bytes_are_bounded),
         cmocka_unit_test(heap_gives_the_smallest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,8 +85,15 @@ static void push_ends_with_exactly_five_counts(void **state)
 static void answers_have_the_promised_shape(void **state)
 {
     (void)state;
-    struct cf_neighbor neighbors[] = {{cf_str("R-2"), 0.5, cf_str("Two"), cf_str("B")},
-                                      {cf_str("R-3"), 1.25, cf_str(""), cf_str("")}};
+    struct cf_str same[] = {cf_str("R-4"), cf_str("R-5")};
+    struct cf_neighbor neighbors[] = {
+        {.album = cf_str("R-2"), .distance = 0.5, .title = cf_str("Two"), .artist = cf_str("B")},
+        {.album = cf_str("R-3"),
+         .distance = 1.25,
+         .genre = cf_str("Dub"),
+         .same = same,
+         .same_listed = 2,
+         .same_count = 70}};
     const struct cf_answer_result good = {.neighbors = neighbors, .neighbor_count = 2},
                                   bad = {.error = cf_str("flagged"), .detail = cf_str("no contrast")};
     const struct cf_answer_whole whole = {
@@ -96,7 +103,15 @@ static void answers_have_the_promised_shape(void **state)
     cf_view_result_json(json, &good);
     prints(json, "{\"space\":\"gist\",\"generation\":3,\"exact\":true,\"stale_ms\":12,\"neighbors\":["
                  "{\"album\":\"R-2\",\"distance\":0.5,\"title\":\"Two\",\"artist\":\"B\"},"
-                 "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\"}]}\n");
+                 "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\",\"genre\":\"Dub\",\"same_count\":70,"
+                 "\"same\":[\"R-4\",\"R-5\"]}]}\n");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *table = open_memstream(&text, &size);
+    assert_int_equal(cf_view_neighbors_text(neighbors, 2, table), CF_OK);
+    fclose(table);
+    assert_non_null(strstr(text, "70 more"));
+    free(text);
     struct cf_answer_whole partial = whole;
     partial.exact = false;
     partial.unreadable_shards = 1;

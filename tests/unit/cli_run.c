@@ -85,9 +85,27 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query a --recall 1.5", CF_EXIT_USAGE, "--recall");
     calls("query a --recall nan", CF_EXIT_USAGE, "--recall");
     calls("query a --speed 9", CF_EXIT_USAGE, "--speed");
+    calls("query a --radius -1", CF_EXIT_USAGE, "--radius is -1");
+    calls("query a --collapse nan", CF_EXIT_USAGE, "--collapse");
+    calls("query a --filter artist", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --filter =x", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --filter artist=", CF_EXIT_USAGE, "KEY=VALUE");
+    calls("query a --spaces gist", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=1,", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=1x", CF_EXIT_USAGE, "SPACE=WEIGHT");
+    calls("query a --spaces gist=-1", CF_EXIT_USAGE, "-1");
+    calls("query a --spaces gist=nan", CF_EXIT_USAGE, "nan");
+    calls("query a --spaces gist=1,gist=2", CF_EXIT_USAGE, "twice");
+    calls("query a --spaces gist=1 --space gist", CF_EXIT_USAGE, "--space");
+    calls("query --spaces gist=1 --vector f", CF_EXIT_USAGE, "SPACE=FILE");
+    calls("query --vector f --vector g", CF_EXIT_USAGE, "one --vector");
+    calls("query a --exclude-from nowhere.txt", CF_EXIT_USAGE, "nowhere.txt");
     calls("query a --vector f", CF_EXIT_USAGE, "--vector");
     calls("show", CF_EXIT_USAGE, "one album");
     calls("show a b", CF_EXIT_USAGE, "one album");
+    calls("show --why a", CF_EXIT_USAGE, "two albums");
+    calls("show --why a b --space smell", CF_EXIT_USAGE, "smell");
+    calls("show a --space gist", CF_EXIT_USAGE, "--why");
     calls("remove", CF_EXIT_USAGE, "albums");
     calls("status now", CF_EXIT_USAGE, "now");
     calls("queue", CF_EXIT_USAGE, "list, peek");
@@ -99,18 +117,59 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("queue peek", CF_EXIT_USAGE, "peek");
     calls("index", CF_EXIT_USAGE, "rebuild");
     calls("index status x", CF_EXIT_USAGE, "x");
-    calls("describe", CF_EXIT_USAGE, "one picture");
-    calls("describe x --format png", CF_EXIT_USAGE, "png");
     calls("config", CF_EXIT_USAGE, "check");
     calls("config get", CF_EXIT_USAGE, "arguments");
     calls("config get no.such", CF_EXIT_USAGE, "no.such");
 }
 
+static void wrong_calls_without_a_fleet_say_why(void **state)
+{
+    (void)state;
+    calls("describe", CF_EXIT_USAGE, "one picture");
+    calls("describe x --format png", CF_EXIT_USAGE, "png");
+    calls("describe .", CF_EXIT_USAGE, "--out is missing");
+    calls("describe --table t", CF_EXIT_USAGE, "--out");
+    calls("describe --out v.npy", CF_EXIT_USAGE, "--table");
+    calls("describe . --root x --out v.npy", CF_EXIT_USAGE, "--root");
+    calls("describe x --ids t", CF_EXIT_USAGE, "--ids");
+    calls("describe . --out v.npy --format f32", CF_EXIT_USAGE, "--format");
+    calls("describe . --out v.npy --native-size", CF_EXIT_USAGE, "--native-size");
+    calls("describe . --out v.npy --threads 0", CF_EXIT_USAGE, "--threads");
+    calls("describe . --out v.npy --space smell", CF_EXIT_USAGE, "unknown_space");
+    calls("ann", CF_EXIT_USAGE, "build, search, pairs, info or verify");
+    calls("ann dance", CF_EXIT_USAGE, "dance");
+    calls("ann build", CF_EXIT_USAGE, "--input");
+    calls("ann build --input x.npy", CF_EXIT_USAGE, "--out");
+    calls("ann build x.npy", CF_EXIT_USAGE, "x.npy");
+    calls("ann build --input x --out y --metric angle", CF_EXIT_USAGE, "angle");
+    calls("ann build --input x --out y --threads 0", CF_EXIT_USAGE, "--threads");
+    calls("ann build --input x --out y --seed -1", CF_EXIT_USAGE, "--seed");
+    calls("ann build --input x --out x", CF_EXIT_USAGE, "would replace");
+    calls("ann build --input x --ids y --out y", CF_EXIT_USAGE, "would replace");
+    calls("ann build --input x --out /dev/null", CF_EXIT_REFUSED, "no regular file");
+    calls("ann search x --queries q.npy --out q.npy", CF_EXIT_USAGE, "would replace");
+    calls("ann search x --queries q --out r.npy --distances r.npy", CF_EXIT_USAGE, "would replace");
+    calls("ann pairs x --distances x", CF_EXIT_USAGE, "would replace");
+    calls("describe --table t --out v.npy --ids t", CF_EXIT_USAGE, "different files");
+    calls("ann search", CF_EXIT_USAGE, "one index");
+    calls("ann search x", CF_EXIT_USAGE, "--queries");
+    calls("ann search x --queries q", CF_EXIT_USAGE, "--out");
+    calls("ann search x --queries q --out r.npy --vectors v", CF_EXIT_USAGE, "--exact");
+    calls("ann search x --queries q -k 0", CF_EXIT_USAGE, "--k");
+    calls("ann search x --queries q -k 10001", CF_EXIT_USAGE, "--k");
+    calls("ann search x --queries q --recall 1.01", CF_EXIT_USAGE, "--recall");
+    calls("ann pairs", CF_EXIT_USAGE, "one index");
+    calls("ann pairs x --queries q", CF_EXIT_USAGE, "--queries");
+    calls("ann info", CF_EXIT_USAGE, "one index");
+    calls("ann verify a b", CF_EXIT_USAGE, "one index");
+}
+
 static void help_is_everywhere(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"push",  "remove", "show",     "query", "status",
-                                           "queue", "index",  "describe", "config"};
+    static const char *const commands[] = {"push",      "remove",     "show",      "query",    "status",
+                                           "queue",     "index",      "describe",  "config",   "ann",
+                                           "ann build", "ann search", "ann pairs", "ann info", "ann verify"};
     char line[64];
     calls("help", CF_EXIT_DONE, "Exit codes");
     calls("--help", CF_EXIT_DONE, "usage: coverfleet COMMAND");
@@ -251,7 +310,7 @@ static void pictures_are_described_offline(void **state)
 static void vectors_must_be_whole_rows(void **state)
 {
     (void)state;
-    static const float rows[2 * 256];
+    static const float rows[2 * 256], gist[2 * 960];
     write_bytes("short.f32", rows, 100);
     write_bytes("none.f32", rows, 0);
     write_bytes("two.f32", rows, sizeof rows);
@@ -262,11 +321,26 @@ static void vectors_must_be_whole_rows(void **state)
     struct cf_target target;
     char path[256];
     snprintf(path, sizeof path, "%s/two.f32", folder);
-    assert_int_equal(cf_targets_read_vectors(&targets, path, "gray16", NULL), CF_OK);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gray16"), NULL), CF_OK);
     assert_int_equal(targets.count, 2);
-    assert_int_equal(cf_targets_get(&targets, 1, NULL, &target, NULL), CF_OK);
-    assert_ptr_equal(target.vector.data, targets.vectors.data + 1024);
+    assert_int_equal(cf_targets_get(&targets, 1, NULL, NULL, &target, NULL), CF_OK);
+    assert_ptr_equal(target.vector.data, targets.files[0].bytes.data + 1024);
     assert_int_equal(target.vector.len, 1024);
+    struct cf_detail detail;
+    struct cf_space_vector vectors[CF_SPACES_MAX];
+    snprintf(path, sizeof path, "%s/gist.f32", folder);
+    write_bytes("gist.f32", gist, sizeof gist / 2);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gist"), &detail), CF_E_BAD_VECTOR);
+    assert_non_null(strstr(detail.text, "1 vectors: the file before it has 2"));
+    cf_buf_fini(&targets.files[--targets.file_count].bytes);
+    write_bytes("gist.f32", gist, sizeof gist);
+    assert_int_equal(cf_targets_read_vectors(&targets, path, cf_str("gist"), &detail), CF_OK);
+    targets.several = true;
+    assert_int_equal(cf_targets_get(&targets, 1, NULL, vectors, &target, NULL), CF_OK);
+    assert_int_equal(target.vector.len, 0);
+    assert_int_equal(target.vector_count, 2);
+    assert_true(cf_str_is(target.vectors[1].space, "gist"));
+    assert_ptr_equal(target.vectors[1].vector.data, targets.files[1].bytes.data + 3840);
     cf_targets_fini(&targets);
 }
 
@@ -392,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_calls_exit_with_two_and_say_why),
+        cmocka_unit_test(wrong_calls_without_a_fleet_say_why),
         cmocka_unit_test(help_is_everywhere),
         cmocka_unit_test(an_absent_fleet_is_three_and_soon),
         cmocka_unit_test(endpoints_must_be_some),

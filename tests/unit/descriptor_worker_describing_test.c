@@ -14,8 +14,11 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/hash.h"
+#include "common/descriptor/gist.h"
+#include "common/descriptor/gray16.h"
 #include "common/descriptor/space.h"
 #include "common/store/shard.h"
+#include "proto/container.h"
 #include "tests/unit/store_folder.h"
 #include "workers/descriptor/describing.h"
 
@@ -255,6 +258,120 @@ static void a_read_error_hands_back(void **state)
     cf_describing_free(describing);
 }
 
+/* ---- vectors instead of a picture ---- */
+
+static float numbers[CF_DIM_MAX];
+
+static struct cf_container_vector given(const char *space, uint32_t version, uint32_t dim)
+{
+    return (struct cf_container_vector){cf_str(space), version, dim, (const uint8_t *)numbers};
+}
+
+static struct cf_cover *add_given(struct cf_cover_batch *batch, const char *id, uint64_t seq,
+                                  struct cf_container_vector vector, struct cf_buf *file)
+{
+    struct cf_container container = {.vectors = {vector}, .count = 1};
+    cf_buf_clear(file);
+    cf_container_encode(&container, file);
+    return add(batch, id, seq, cf_buf_bytes(file));
+}
+
+static void expect_given(const char *path, const char *id)
+{
+    char private_path[STORE_PATH_MAX];
+    store_folder_path(private_path, "private");
+    struct cf_shard *shard = NULL;
+    struct cf_shard_album album;
+    struct cf_arena *arena = cf_arena_new();
+    struct cf_buf thumb = {0};
+    static float values[CF_DIM_MAX];
+    assert_int_equal(cf_shard_open_secondary(path, private_path, &shard, NULL), CF_OK);
+    assert_int_equal(cf_shard_album(shard, cf_str(id), arena, &album, NULL), CF_OK);
+    assert_true(cf_str_is(album.source, "vectors"));
+    assert_int_equal(album.vector_count, 1);
+    assert_true(cf_shard_album_has(&album, cf_str("gist"), 1));
+    assert_int_equal(cf_shard_vector(shard, cf_str(id), cf_str("gist"), 1, values, CF_GIST_DIM, NULL), CF_OK);
+    assert_memory_equal(values, numbers, CF_GIST_DIM * sizeof(float));
+    assert_int_equal(cf_shard_vector(shard, cf_str(id), cf_str("gray16"), 1, values, CF_GRAY16_DIM, NULL),
+                     CF_E_NOT_FOUND);
+    assert_int_equal(cf_shard_thumb(shard, cf_str(id), &thumb, NULL), CF_E_NOT_FOUND);
+    cf_shard_free(shard);
+    cf_buf_fini(&thumb);
+    cf_arena_free(arena);
+}
+
+/* Beside pictures in one batch; what is wrong with them is wrong for ever. */
+static void given_vectors_are_stored_as_they_are(void **state)
+{
+    (void)state;
+    char path[STORE_PATH_MAX], inside[STORE_PATH_MAX];
+    store_folder_path(path, "shards/descriptor-5");
+    store_folder_path(inside, "covers/a.vectors");
+    for (size_t i = 0; i < CF_DIM_MAX; i++)
+        numbers[i] = (float)i / 7 - 3;
+    struct cf_describing *describing = open_describing(path);
+    struct cf_cover_batch *batch = cf_cover_batch_new(16);
+    struct cf_buf file = {0};
+    struct cf_cover *before = add(batch, "before", 1, picture(3));
+    struct cf_cover *good = add_given(batch, "good", 2, given("gist", 1, CF_GIST_DIM), &file);
+    assert_int_equal(cf_file_publish(inside, cf_buf_bytes(&file), NULL), CF_OK);
+    struct cf_cover *by_path = add(batch, "by-path", 3, (struct cf_bytes){0});
+    by_path->job.file = cf_str(inside);
+    struct cf_cover *cut = add(batch, "cut", 4, (struct cf_bytes){file.data, file.len - 1});
+    struct cf_cover *space = add_given(batch, "space", 5, given("gits", 1, CF_GIST_DIM), &file);
+    struct cf_cover *version = add_given(batch, "version", 6, given("gist", 2, CF_GIST_DIM), &file);
+    struct cf_cover *dim = add_given(batch, "dim", 7, given("gist", 1, CF_GRAY16_DIM), &file);
+    struct cf_cover *again = add_given(batch, "good", 2, given("gist", 1, CF_GIST_DIM), &file);
+    struct cf_cover *behind = add(batch, "behind", 9, picture(5));
+    while (batch->settled < batch->count)
+        cf_describing_run(describing, batch);
+    struct cf_cover *const done[] = {before, good, by_path, again, behind};
+    for (size_t i = 0; i < sizeof done / sizeof done[0]; i++)
+        expect_outcome(done[i], CF_OUTCOME_DONE, CF_OK);
+    assert_int_equal(again->log_seq, good->log_seq);
+    expect_outcome(cut, CF_OUTCOME_REFUSED, CF_E_INVALID);
+    expect_outcome(space, CF_OUTCOME_REFUSED, CF_E_UNKNOWN_SPACE);
+    expect_outcome(version, CF_OUTCOME_REFUSED, CF_E_BAD_VERSION);
+    expect_outcome(dim, CF_OUTCOME_REFUSED, CF_E_BAD_VECTOR);
+    assert_int_equal(batch->store_err, CF_OK);
+    assert_int_equal(batch->files_err, CF_OK);
+    expect_given(path, "good");
+    expect_given(path, "by-path");
+    cf_cover_batch_free(batch);
+    cf_buf_fini(&file);
+    cf_describing_free(describing);
+}
+
+/* A picture takes the place of vectors and the other way round: what the newer one does not bring is gone. */
+static void vectors_and_pictures_replace_each_other(void **state)
+{
+    (void)state;
+    char path[STORE_PATH_MAX];
+    store_folder_path(path, "shards/descriptor-6");
+    struct cf_describing *describing = open_describing(path);
+    struct cf_cover_batch *batch = cf_cover_batch_new(4);
+    struct cf_arena *arena = cf_arena_new();
+    struct cf_shard_album album;
+    struct cf_buf file = {0};
+    add_given(batch, "a", 1, given("gist", 1, CF_GIST_DIM), &file);
+    add(batch, "b", 2, picture(3));
+    while (batch->settled < batch->count)
+        cf_describing_run(describing, batch);
+    cf_cover_batch_free(batch);
+    batch = cf_cover_batch_new(4);
+    add(batch, "a", 3, picture(3));
+    add_given(batch, "b", 4, given("gist", 1, CF_GIST_DIM), &file);
+    while (batch->settled < batch->count)
+        cf_describing_run(describing, batch);
+    assert_int_equal(album_in(path, "a", arena, &album), CF_OK);
+    assert_int_equal(album.version.seq, 3);
+    expect_given(path, "b");
+    cf_cover_batch_free(batch);
+    cf_arena_free(arena);
+    cf_buf_fini(&file);
+    cf_describing_free(describing);
+}
+
 static struct cf_cover *run_one(struct cf_describing *describing, struct cf_cover_batch **batch, uint64_t seq,
                                 int action)
 {
@@ -383,6 +500,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cover_has_its_own_outcome),
         cmocka_unit_test(the_same_version_again_is_done_an_older_one_refused),
+        cmocka_unit_test(given_vectors_are_stored_as_they_are),
+        cmocka_unit_test(vectors_and_pictures_replace_each_other),
         cmocka_unit_test(a_missing_root_hands_its_covers_back),
         cmocka_unit_test(a_read_error_hands_back),
         cmocka_unit_test(a_full_disk_hands_back),

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/file.h"
-#include "workers/runner/decoder_work.h"
+#include "common/decoder/decoder_work.h"
 
 #define FOLDER CF_TESTS_DIR "/fuzz/corpus/image"
 

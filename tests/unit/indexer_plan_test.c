@@ -12,7 +12,7 @@ static struct cf_config config = {.indexer_quiet_ms = 2000, .indexer_interval_ms
 
 static void observe(struct cf_plan *plan, uint64_t now_ms, bool behind, uint64_t position)
 {
-    const struct cf_plan_view view = {.behind = behind, .position = position, .waiting = 1, .count = 1023};
+    const struct cf_plan_view view = {.behind = behind, .position = position, .waiting = 1, .base = 1023};
     cf_plan_observe(plan, now_ms, &view);
 }
 
@@ -50,22 +50,33 @@ static void a_steady_stream_is_built_at_the_interval(void **state)
         if (!cf_plan_is_due(&plan, &config, now))
             continue;
         built_at[builds++] = now;
-        cf_plan_built(&plan, now, now + 50);
+        cf_plan_built(&plan, CF_PLAN_WHOLE, now, now + 50);
     }
     assert_int_equal(built_at[0], 11000);
     assert_int_equal(built_at[1], 21100); /* behind again since the first look after the build */
     assert_int_equal(built_at[2] - built_at[1], 10100);
 }
 
-static void long_builds_leave_two_thirds_to_others(void **state)
+static void long_builds_leave_half_of_the_time_to_others(void **state)
 {
     (void)state;
     struct cf_plan plan = {0};
-    cf_plan_built(&plan, 1000, 21000);
+    cf_plan_built(&plan, CF_PLAN_WHOLE, 1000, 21000);
     observe(&plan, 21100, true, 1);
-    observe(&plan, 60999, true, 2);
-    assert_false(cf_plan_is_due(&plan, &config, 60999));
-    assert_true(cf_plan_is_due(&plan, &config, 61000));
+    observe(&plan, 40999, true, 2);
+    assert_false(cf_plan_is_due(&plan, &config, 40999));
+    assert_true(cf_plan_is_due(&plan, &config, 41000));
+    /* A small one does not wait for the rest that a whole one needs. */
+    const struct cf_plan_view view = {
+        .behind = true, .position = 3, .waiting = 5000, .changed = 5000, .base = 100000};
+    cf_plan_built(&plan, CF_PLAN_WHOLE, 50000, 90000);
+    cf_plan_observe(&plan, 91000, &view);
+    assert_int_equal(plan.kind, CF_PLAN_SMALL);
+    assert_true(cf_plan_is_due(&plan, &config, 91000));
+    cf_plan_built(&plan, CF_PLAN_SMALL, 91000, 92000);
+    cf_plan_observe(&plan, 92100, &view);
+    assert_false(cf_plan_is_due(&plan, &config, 92999));
+    assert_true(cf_plan_is_due(&plan, &config, 93000));
 }
 
 static void failures_wait_ever_longer(void **state)
@@ -84,14 +95,15 @@ static void failures_wait_ever_longer(void **state)
         last_wait = wait;
     }
     assert_int_equal(last_wait, 30000);
-    cf_plan_built(&plan, now, now);
+    cf_plan_built(&plan, CF_PLAN_WHOLE, now, now);
     assert_int_equal(plan.retry_at_ms, 0);
 }
 
 /* When a build becomes due that begins to be behind at 1000 and is quiet from then on. */
-static uint64_t due_after(uint64_t waiting, uint64_t count)
+static uint64_t due_after(uint64_t waiting, uint64_t base, uint64_t small)
 {
-    const struct cf_plan_view view = {.behind = true, .position = 1, .waiting = waiting, .count = count};
+    const struct cf_plan_view view = {
+        .behind = true, .position = 1, .waiting = waiting, .base = base, .small = small};
     struct cf_plan plan = {0};
     for (uint64_t now = 1000; now < 200000; now += 100) {
         cf_plan_observe(&plan, now, &view);
@@ -104,16 +116,81 @@ static uint64_t due_after(uint64_t waiting, uint64_t count)
 static void a_few_beside_a_large_index_wait(void **state)
 {
     (void)state;
-    assert_int_equal(due_after(5, 0), 2000); /* no index yet */
-    assert_int_equal(due_after(5, 1000), 2000);
-    assert_int_equal(due_after(5, 5000), 60000);
-    assert_int_equal(due_after(255, 5000), 60000);
-    assert_int_equal(due_after(256, 5000), 2000);
-    assert_int_equal(due_after(1999, 100000), 60000);
-    assert_int_equal(due_after(2000, 100000), 2000);
+    assert_int_equal(due_after(5, 0, 0), 2000); /* no index yet */
+    assert_int_equal(due_after(5, 1000, 0), 2000);
+    assert_int_equal(due_after(5, 5000, 0), 60000);
+    assert_int_equal(due_after(255, 5000, 0), 60000);
+    assert_int_equal(due_after(256, 5000, 0), 2000);
+    assert_int_equal(due_after(256, 1000000, 0), 2000); /* a small one costs the same beside any base */
+    assert_int_equal(due_after(1999, 1000000, 100000), 60000);
+    assert_int_equal(due_after(2000, 1000000, 100000), 2000);
     config.indexer_interval_ms = 90000; /* whoever wants fewer builds gets fewer */
-    assert_int_equal(due_after(5, 5000), 90000);
+    assert_int_equal(due_after(5, 5000, 0), 90000);
     config.indexer_interval_ms = 10000;
+}
+
+static void many_are_built_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(due_after(4095, 100000, 0), 2000);
+    assert_int_equal(due_after(4096, 100000, 0), 0);
+    assert_int_equal(due_after(4096, 0, 0), 0);
+    assert_int_equal(due_after(4096, 100000, 16000), 2000); /* the small one has to pay for itself */
+    assert_int_equal(due_after(5096, 100000, 16000), 0);
+}
+
+static void the_cheaper_kind_is_built(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t base, changed, hidden;
+        enum cf_plan_kind kind;
+    } cases[] = {
+        {0, 1, 0, CF_PLAN_WHOLE},
+        {1023, 1, 0, CF_PLAN_WHOLE},
+        {1024, 1, 0, CF_PLAN_SMALL},
+        {100000, 3000, 0, CF_PLAN_SMALL},
+        {100000, 25000, 0, CF_PLAN_SMALL},
+        {100000, 25001, 0, CF_PLAN_WHOLE},
+        {100000, 7000, 6250, CF_PLAN_SMALL},
+        {100000, 7000, 6251, CF_PLAN_WHOLE},
+        {UINT64_MAX, UINT64_MAX / 4, 0, CF_PLAN_SMALL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(cf_plan_kind(cases[i].base, cases[i].changed, cases[i].hidden), cases[i].kind);
+    assert_int_equal(cf_plan_changed_max(1023), 0);
+    assert_int_equal(cf_plan_changed_max(100000), 25000);
+}
+
+/* A catalogue that doubles, at a steady 300 a second: how much is built for it in all. */
+static void growth_costs_little(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    uint64_t base = 100000, covered = 0, held = 0, longest_tail = 0, wholes = 0;
+    for (uint64_t now = 1000, came = 0; base + covered < 200000; now += 100, came += 30) {
+        const struct cf_plan_view view = {.behind = came > covered,
+                                          .position = came,
+                                          .waiting = came - covered,
+                                          .changed = came,
+                                          .base = base,
+                                          .small = covered};
+        cf_plan_observe(&plan, now, &view);
+        longest_tail = came - covered > longest_tail ? came - covered : longest_tail;
+        if (!cf_plan_is_due(&plan, &config, now))
+            continue;
+        cf_plan_built(&plan, plan.kind, now, now + 50);
+        covered = came;
+        held += plan.kind == CF_PLAN_SMALL ? came : base + came;
+        if (plan.kind == CF_PLAN_WHOLE) {
+            base += came;
+            came = covered = 0;
+            wholes++;
+        }
+    }
+    assert_in_range(wholes, 3, 4);
+    assert_in_range(longest_tail, 3000, 4096);
+    assert_in_range(held, 100000, 1200000); /* whole ones alone, at the interval, would be 5,000,000 */
 }
 
 /* New albums that never stop coming do not put it off. */
@@ -123,12 +200,12 @@ static void a_trickle_is_built_once_a_minute(void **state)
     struct cf_plan plan = {0};
     uint64_t builds = 0;
     for (uint64_t now = 1000; now < 601000; now += 100) {
-        const struct cf_plan_view view = {.behind = true, .position = now, .waiting = 3, .count = 5000};
+        const struct cf_plan_view view = {.behind = true, .position = now, .waiting = 3, .base = 5000};
         cf_plan_observe(&plan, now, &view);
         if (!cf_plan_is_due(&plan, &config, now))
             continue;
         builds++;
-        cf_plan_built(&plan, now, now + 50);
+        cf_plan_built(&plan, CF_PLAN_SMALL, now, now + 50);
     }
     assert_in_range(builds, 9, 10);
 }
@@ -139,9 +216,12 @@ int main(void)
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(quiet_starts_a_build),
         cmocka_unit_test(a_steady_stream_is_built_at_the_interval),
-        cmocka_unit_test(long_builds_leave_two_thirds_to_others),
+        cmocka_unit_test(long_builds_leave_half_of_the_time_to_others),
         cmocka_unit_test(failures_wait_ever_longer),
         cmocka_unit_test(a_few_beside_a_large_index_wait),
+        cmocka_unit_test(many_are_built_at_once),
+        cmocka_unit_test(the_cheaper_kind_is_built),
+        cmocka_unit_test(growth_costs_little),
         cmocka_unit_test(a_trickle_is_built_once_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

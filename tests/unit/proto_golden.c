@@ -170,7 +170,18 @@ static void test_query_and_answer_have_their_values(void **state)
     assert_true(cf_str_is(msg.query.space, "gist"));
     assert_int_equal(msg.query.k, 10);
     assert_true(msg.query.recall == 0.95 && msg.query.exact && msg.query.include_self);
-    assert_int_equal(msg.query.target_count, 3);
+    assert_true(msg.query.radius == 1.5 && msg.query.collapse == 0.125);
+    assert_int_equal(msg.query.exclude_count, 2);
+    assert_true(cf_str_is(msg.query.exclude[1], "R-2"));
+    assert_int_equal(msg.query.filter_count, 2);
+    assert_true(cf_str_is(msg.query.filters[0].key, "artist"));
+    assert_int_equal(msg.query.filters[0].value_count, 2);
+    assert_true(cf_str_is(msg.query.filters[0].values[1], "Maurizio"));
+    assert_int_equal(msg.query.space_count, 2);
+    assert_true(cf_str_is(msg.query.spaces[1].space, "gray16") && msg.query.spaces[1].weight == 0.5);
+    assert_int_equal(msg.query.target_count, 4);
+    assert_int_equal(msg.query.targets[3].vector_count, 2);
+    assert_int_equal(msg.query.targets[3].vectors[1].vector.len, 4);
     float vector[2];
     assert_int_equal(msg.query.targets[2].vector.len, sizeof vector);
     memcpy(vector, msg.query.targets[2].vector.data, sizeof vector);
@@ -180,6 +191,9 @@ static void test_query_and_answer_have_their_values(void **state)
     assert_int_equal(msg.answer.stale_ms, 20);
     assert_int_equal(msg.answer.results[0].neighbor_count, 2);
     assert_true(msg.answer.results[0].neighbors[1].distance == 1.5);
+    assert_int_equal(msg.answer.results[0].neighbors[0].same_count, 70);
+    assert_int_equal(msg.answer.results[0].neighbors[0].same_listed, 2);
+    assert_true(cf_str_is(msg.answer.results[0].neighbors[0].genre, "Dub Techno"));
     assert_true(cf_str_is(msg.answer.results[1].error, "bad_vector"));
     cf_buf_fini(&bytes);
     cf_buf_fini(&answer_bytes);
@@ -203,6 +217,25 @@ static void test_lease_and_failed_have_their_values(void **state)
     assert_true(cf_str_is(msg.failed.items[1].error, "shutting_down"));
     cf_buf_fini(&bytes);
     cf_buf_fini(&failed_bytes);
+    cf_arena_free(arena);
+}
+
+/* What was sent before there were radius, collapse, filters and the like means what it meant. */
+static void test_plain_queries_want_nothing_more(void **state)
+{
+    (void)state;
+    struct cf_arena *arena = cf_arena_new();
+    struct cf_buf bytes, answer_bytes;
+    struct cf_msg msg = decode_file("query_plain.bin", &bytes, arena);
+    assert_int_equal(msg.query.target_count, 3);
+    assert_true(msg.query.radius == 0 && msg.query.collapse == 0);
+    assert_true(!msg.query.exclude_count && !msg.query.filter_count && !msg.query.space_count);
+    assert_int_equal(msg.query.targets[0].vector_count, 0);
+    msg = decode_file("query_ok_plain.bin", &answer_bytes, arena);
+    assert_int_equal(msg.answer.results[0].neighbors[0].same_count, 0);
+    assert_int_equal(msg.answer.results[0].neighbors[0].genre.len, 0);
+    cf_buf_fini(&bytes);
+    cf_buf_fini(&answer_bytes);
     cf_arena_free(arena);
 }
 
@@ -253,6 +286,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_push_has_its_values),
         cmocka_unit_test(test_query_and_answer_have_their_values),
         cmocka_unit_test(test_lease_and_failed_have_their_values),
+        cmocka_unit_test(test_plain_queries_want_nothing_more),
         cmocka_unit_test(test_the_worked_example),
     };
     return cmocka_run_group_tests(tests, read_index, NULL);

@@ -300,6 +300,11 @@ static void check_keys(const struct cf_table *table, bool top)
             assert_true(field->max > 0);
             check_keys(field->table, false);
         }
+        if (field->type == CF_FIELD_MAP) {
+            assert_true(field->max > 0 && field->table->field_count == 2);
+            assert_int_equal(field->table->fields[0].type, CF_FIELD_STR);
+            check_keys(field->table, false);
+        }
         if (field->type == CF_FIELD_STRS || field->type == CF_FIELD_PAIRS)
             assert_true(field->max > 0 && field->each_max > 0);
     }

@@ -59,10 +59,16 @@ static void draw_array(struct cf_rng *rng, struct cf_arena *arena, const struct 
     }
     if (field->type == CF_FIELD_STRS)
         elements = strs;
-    if (field->type == CF_FIELD_LIST) {
+    if (count < (size_t)field->min)
+        count = (size_t)field->min;
+    if (field->type == CF_FIELD_LIST || field->type == CF_FIELD_MAP) {
         elements = cf_arena_alloc(arena, count, field->table->size);
-        for (size_t i = 0; i < count; i++)
-            draw_record(rng, arena, field->table, (char *)elements + i * field->table->size);
+        for (size_t i = 0; i < count; i++) {
+            char *element = (char *)elements + i * field->table->size;
+            draw_record(rng, arena, field->table, element);
+            if (field->type == CF_FIELD_MAP) /* keys are distinct */
+                memcpy(element + field->table->fields[0].offset, &words[i], sizeof words[i]);
+        }
     }
     memcpy(record + field->offset, &elements, sizeof elements);
     memcpy(record + field->count_offset, &count, sizeof count);

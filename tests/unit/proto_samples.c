@@ -38,18 +38,39 @@ static struct cf_album_state states[] = {
     {.state = CF_STATE_INDEXED, .version = {1, 300}},
     {.state = CF_STATE_DEAD, .version = {1, 301}, .error = S("not_an_image")},
 };
+static struct cf_space_vector space_vectors[] = {
+    {.space = S("gist"), .vector = B("\x00\x00\x80\x3f\x00\x00\x00\xbf")},
+    {.space = S("gray16"), .vector = B("\x00\x00\x00\x40")},
+};
+static struct cf_str wanted_artists[] = {S("Basic Channel"), S("Maurizio")};
+static struct cf_filter filters[] = {{.key = S("artist"), .values = wanted_artists, .value_count = 2},
+                                     {.key = S("genre"), .values = wanted_artists, .value_count = 1}};
+static struct cf_weight weights[] = {{.space = S("gist"), .weight = 2},
+                                     {.space = S("gray16"), .weight = 0.5}};
 static struct cf_target targets[] = {
     {.album = S("R-1")},
     {.image = B("\xff\xd8\xff")},
     {.vector = B("\x00\x00\x80\x3f\x00\x00\x00\xbf")}, /* 1.0, -0.5 */
+    {.vectors = space_vectors, .vector_count = 2},
 };
 static struct cf_neighbor neighbors[] = {
-    {.album = S("R-9"), .distance = 0.25, .title = S("Ph\xc3\xb6n"), .artist = S("Basic Channel")},
+    {.album = S("R-9"),
+     .distance = 0.25,
+     .title = S("Ph\xc3\xb6n"),
+     .artist = S("Basic Channel"),
+     .genre = S("Dub Techno"),
+     .same = albums,
+     .same_listed = 2,
+     .same_count = 70},
     {.album = S("R-4"), .distance = 1.5},
 };
 static struct cf_answer_result answers[] = {
     {.neighbors = neighbors, .neighbor_count = COUNT(neighbors)},
     {.error = S("bad_vector"), .detail = S("the vector has 8 bytes: gist needs 3840")},
+};
+static struct cf_vector_result vector_results[] = {
+    {.vector = B("\x00\x00\x80\x3f\x00\x00\x00\xbf")},
+    {.error = S("not_found"), .detail = S("album \"R-2\" is not known")},
 };
 static struct cf_story_space spaces[] = {{.space = S("gist"), .generation = 12}, {.space = S("gray16")}};
 static struct cf_worker_status workers[] = {
@@ -70,7 +91,9 @@ static struct cf_index_status indexes[] = {{.space = S("gist"),
                                             .count = 3007,
                                             .build_ms = 840,
                                             .published_ms = 1700000000000,
-                                            .tail = 5}};
+                                            .tail = 5,
+                                            .recall = 0.9625,
+                                            .recall_checks = 40}};
 static struct cf_queue_job queue_jobs[] = {
     {.album = S("R-3"),
      .version = {1, 301},
@@ -199,6 +222,14 @@ static const struct cf_msg samples[CF_KIND_COUNT] = {
                                  .deadline_ms = 500,
                                  .exact = true,
                                  .include_self = true,
+                                 .radius = 1.5,
+                                 .collapse = 0.125,
+                                 .exclude = albums,
+                                 .exclude_count = COUNT(albums),
+                                 .filters = filters,
+                                 .filter_count = COUNT(filters),
+                                 .spaces = weights,
+                                 .space_count = COUNT(weights),
                                  .targets = targets,
                                  .target_count = COUNT(targets)}},
     [CF_KIND_QUERY_OK] = {.id = 4,
@@ -208,6 +239,14 @@ static const struct cf_msg samples[CF_KIND_COUNT] = {
                                      .stale_ms = 20,
                                      .results = answers,
                                      .result_count = COUNT(answers)}},
+    [CF_KIND_VECTOR] =
+        {.id = 15,
+         .wanted = {.space = S("gist"), .deadline_ms = 500, .albums = albums, .album_count = COUNT(albums)}},
+    [CF_KIND_VECTOR_OK] = {.id = 15,
+                           .vectors = {.space = S("gist"),
+                                       .space_version = 1,
+                                       .results = vector_results,
+                                       .result_count = COUNT(vector_results)}},
     [CF_KIND_SHOW] = {.id = 5, .show = {S("R-1")}},
     [CF_KIND_STATUS] = {.id = 6},
     [CF_KIND_QUEUE] = {.id = 7,

@@ -47,6 +47,7 @@ static const char *type_name(const struct cf_field *field)
         [CF_FIELD_BOOL] = "bool", [CF_FIELD_UINT] = "uint",         [CF_FIELD_REAL] = "real",
         [CF_FIELD_STR] = "str",   [CF_FIELD_BYTES] = "bin",         [CF_FIELD_ENUM] = "word",
         [CF_FIELD_PAIRS] = "map", [CF_FIELD_STRS] = "array of str", [CF_FIELD_LIST] = "array of maps",
+        [CF_FIELD_MAP] = "map",
     };
     return names[field->type];
 }
@@ -95,6 +96,7 @@ static void range_name(const struct cf_field *field, char *out, size_t size)
         snprintf(out, size, "≤ %.0f, each ≤ %.0f bytes", field->max, field->each_max);
         break;
     case CF_FIELD_LIST:
+    case CF_FIELD_MAP:
         snprintf(out, size, "≤ %.0f", field->max);
         break;
     }
@@ -125,6 +127,17 @@ static void row_of(const struct cf_field *field, const char *prefix, char row[RO
 
 typedef void on_row(const char *kind, const char *row);
 
+/* What a map holds: `KEY{}` stands for the value of each key. */
+static void value_row(const char *kind, const struct cf_field *field, const char *prefix, on_row *found)
+{
+    char row[ROW_BYTES_MAX], key[KEY_BYTES_MAX];
+    struct cf_field value = field->table->fields[1];
+    snprintf(key, sizeof key, "%.60s{}", field->key);
+    value.key = key;
+    row_of(&value, prefix, row);
+    found(kind, row);
+}
+
 static void each_row(const char *kind, const struct cf_table *table, const char *prefix, on_row *found)
 {
     for (size_t i = 0; i < table->field_count; i++) {
@@ -135,6 +148,8 @@ static void each_row(const char *kind, const struct cf_table *table, const char 
         snprintf(deeper, sizeof deeper, "%.60s%.40s[].", prefix, field->key);
         if (field->type == CF_FIELD_LIST)
             each_row(kind, field->table, deeper, found);
+        if (field->type == CF_FIELD_MAP)
+            value_row(kind, field, prefix, found);
     }
 }
 

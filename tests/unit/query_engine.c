@@ -14,6 +14,7 @@
 
 #include "common/base/file.h"
 #include "tests/unit/query_world.h"
+#include "workers/query/engine_state.h"
 
 enum { HISTORY_OPS = 220, HISTORIES = 4 };
 
@@ -77,6 +78,8 @@ static void write_all_tombstones(struct history *history)
 
 static void build(struct history *history)
 {
+    if (below(history, 2) && world_build_small(history->world, below(history, CF_SPACE_COUNT)))
+        return;
     unsigned without = below(history, 4) == 0 ? 1u << below(history, WORLD_SHARDS) : 0;
     world_build(history->world, below(history, CF_SPACE_COUNT), without);
 }
@@ -86,6 +89,13 @@ static void publish(struct history *history)
     size_t space = below(history, CF_SPACE_COUNT);
     if (world_publish(history->world, space))
         world_step_until(history->world, space, history->world->built[space]);
+}
+
+static void publish_garbage(struct history *history)
+{
+    size_t space = below(history, CF_SPACE_COUNT);
+    world_publish_garbage(history->world, space,
+                          below(history, 2) ? history->world->bases[space].generation : 0);
 }
 
 /* The broker replays the removals that no descriptor has carried out. */
@@ -117,7 +127,7 @@ static void act(struct history *history)
     else if (dice < 96)
         publish(history);
     else if (dice < 98)
-        world_publish_garbage(history->world, below(history, CF_SPACE_COUNT));
+        publish_garbage(history);
     else
         restart(history);
 }
@@ -163,6 +173,17 @@ static struct world *world_with(size_t albums)
     return world;
 }
 
+static void flip_byte(const char *path, long from_end)
+{
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -from_end, SEEK_END), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+    fputc(byte ^ 0x40, file);
+    fclose(file);
+}
+
 static void damaged_generation_is_passed_over(void **state)
 {
     (void)state;
@@ -170,8 +191,8 @@ static void damaged_generation_is_passed_over(void **state)
     struct world *world = world_with(20);
     world_build(world, 0, 0);
     assert_true(world_publish(world, 0));
-    world_publish_garbage(world, 0);
-    world_publish_garbage(world, 1);
+    world_publish_garbage(world, 0, 0);
+    world_publish_garbage(world, 1, 0);
     world_open(world);
     world_step(world);
     assert_int_equal(cf_engine_generation(world->engine, 0), 1); /* the one before the damaged one */
@@ -187,13 +208,7 @@ static void damaged_generation_is_passed_over(void **state)
     char path[CF_HOME_PATH_MAX];
     assert_true(world_publish(world, 0));
     assert_int_equal(cf_generation_path(&world->home, cf_spaces[0].name, 3, path, sizeof path, NULL), CF_OK);
-    FILE *file = fopen(path, "r+");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, -5000, SEEK_END), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
-    fputc(byte ^ 0x40, file);
-    fclose(file);
+    flip_byte(path, 5000);
     for (int i = 0; i < 200; i++)
         world_step(world);
     assert_int_equal(cf_engine_generation(world->engine, 0), 1);
@@ -381,12 +396,221 @@ static void shards_behind_their_marks_are_told(void **state)
     world_open(world);
     assert_int_equal(cf_follower_step(world->follower, NULL), CF_OK);
     assert_int_equal(cf_engine_unreadable(world->engine), 1);
+    /* What the index keeps does where the shard is missing, and is not called exact. */
+    float kept[WORLD_DIM_MAX], given[WORLD_DIM_MAX];
+    struct cf_engine_answer answer;
+    world_vector(3, 4, 0, given);
+    assert_int_equal(cf_engine_vector(world->engine, 0, world_id(3), &world->scratch, kept, NULL), CF_OK);
+    assert_true(cf_distance(kept, given, cf_spaces[0].dim) < 0.1);
+    struct cf_engine_query ask = {.vector = kept, .k = 20, .recall = 1, .exact = true};
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    assert_int_equal(answer.neighbor_count, 6);
+    assert_true(cf_str_equal(answer.neighbors[0].album, world_id(3)));
+    assert_false(answer.exact);
     world_close(world);
     assert_int_equal(cf_shard_open(path, &world->shards[0], NULL), CF_OK); /* made anew, empty */
     world_open(world);
     assert_int_equal(cf_follower_step(world->follower, NULL), CF_OK);
     assert_int_equal(cf_engine_unreadable(world->engine), 1);
     world_close(world);
+    world_free(world);
+}
+
+/* ---- pairs ---- */
+
+/* Twenty albums in a whole generation that is served; then one is new, one replaced, one removed, one
+ * flagged. */
+static struct world *world_with_changes(void)
+{
+    struct world *world = world_with(20);
+    world_build(world, 0, 0);
+    assert_true(world_publish(world, 0));
+    world_open(world);
+    world_step(world);
+    world_store(world, 20, 0, ++world->seq, false, 0);
+    world_store(world, 3, 1, ++world->seq, false, 0);
+    world_store(world, 4, 2, ++world->seq, true, 0);
+    world_store(world, 5, 0, ++world->seq, false, CF_FLAG_CONSTANT);
+    return world;
+}
+
+static struct cf_index_status status_of(struct world *world)
+{
+    struct cf_index_status status[CF_SPACE_COUNT];
+    cf_engine_status(world->engine, status);
+    return status[0];
+}
+
+static void small_generation_empties_the_tail_without_reading_the_whole(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    struct cf_rng rng = cf_rng(12);
+    struct world *world = world_with_changes();
+    world_step(world);
+    assert_int_equal(status_of(world).tail, 2); /* rows: the new one and the replaced one */
+    assert_int_equal(status_of(world).count, 20);
+    const struct cf_mapped *whole = cf_engine_served(world->engine, 0)->parts[CF_PART_WHOLE];
+    /* Nobody may look at the file again: it is gone. */
+    assert_int_equal(cf_generation_path(&world->home, cf_spaces[0].name, 1, path, sizeof path, NULL), CF_OK);
+    assert_int_equal(unlink(path), 0);
+    for (uint64_t generation = 2; generation <= 4; generation++) {
+        assert_true(world_build_small(world, 0));
+        assert_true(world_publish(world, 0));
+        world_step_until(world, 0, generation);
+        assert_ptr_equal(cf_engine_served(world->engine, 0)->parts[CF_PART_WHOLE], whole);
+        assert_int_equal(status_of(world).tail, 0);
+        assert_int_equal(status_of(world).count, 17 + generation); /* 4 and 5 are hidden */
+        world_check(world, &rng);
+        world_store(world, 19 + (size_t)generation, 0, ++world->seq, false, 0);
+        world_step(world);
+        world_check(world, &rng);
+    }
+    world_free(world);
+}
+
+static void damaged_small_generation_leaves_the_pair_serving(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    struct cf_rng rng = cf_rng(13);
+    struct world *world = world_with_changes();
+    assert_true(world_build_small(world, 0));
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 2);
+    world_store(world, 30, 1, ++world->seq, false, 0);
+    assert_true(world_build_small(world, 0));
+    assert_int_equal(cf_generation_small_path(&world->home, cf_spaces[0].name, 3, 1, path, sizeof path, NULL),
+                     CF_OK);
+    /* Damaged before it has its name, as nobody can be quick enough afterwards. */
+    char aside[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(&world->home, aside, sizeof aside, NULL, "built-%s", cf_spaces[0].name),
+                     CF_OK);
+    flip_byte(aside, 5000);
+    assert_true(world_publish(world, 0));
+    world_publish_garbage(world, 0, 1);
+    world_publish_garbage(world, 0, 3); /* of a base that is not there */
+    for (int i = 0; i < 200; i++)
+        world_step(world);
+    assert_int_equal(cf_engine_generation(world->engine, 0), 2);
+    world_check(world, &rng);
+    /* A restart finds the same pair, and the next good one is taken. */
+    world_close(world);
+    world_open(world);
+    world_step(world);
+    assert_int_equal(cf_engine_generation(world->engine, 0), 2);
+    world_check(world, &rng);
+    assert_true(world_build_small(world, 0));
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 6);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+/* A new whole generation that is damaged takes the small ones of it along. */
+static void damaged_base_leaves_the_pair_serving(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    struct cf_rng rng = cf_rng(14);
+    struct world *world = world_with_changes();
+    assert_true(world_build_small(world, 0));
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 2);
+    world_build(world, 0, 0);
+    assert_int_equal(cf_home_path(&world->home, path, sizeof path, NULL, "built-%s", cf_spaces[0].name),
+                     CF_OK);
+    flip_byte(path, 5000);
+    assert_true(world_publish(world, 0));
+    world_store(world, 31, 1, ++world->seq, false, 0);
+    assert_true(world_build_small(world, 0)); /* of generation 3 */
+    assert_true(world_publish(world, 0));
+    for (int i = 0; i < 200; i++)
+        world_step(world);
+    assert_int_equal(cf_engine_generation(world->engine, 0), 2);
+    world_check(world, &rng);
+    world_build(world, 0, 0);
+    assert_true(world_publish(world, 0));
+    assert_true(world_build_small(world, 0)); /* empty, and arriving together with its base */
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 6);
+    world_check(world, &rng);
+    world_free(world);
+}
+
+/* Who holds a view sees what it saw, whatever was swapped in the meantime. */
+static void held_view_does_not_change(void **state)
+{
+    (void)state;
+    struct world *world = world_with_changes();
+    struct cf_nearest nearest;
+    bool certain;
+    float vector[WORLD_DIM_MAX] = {0};
+    struct cf_engine_query ask = {.vector = vector, .k = 50, .recall = 1, .exact = false};
+    world_step(world);
+    struct cf_grab grab = cf_engine_grab(world->engine, 0);
+    world_announce(world, 7, ++world->seq);
+    for (size_t album = 8; album < 12; album++)
+        world_store(world, album, 0, ++world->seq, true, 0);
+    world_build(world, 0, 0);
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 2);
+    world_step(world);
+    cf_arena_reset(world->arena);
+    assert_int_equal(cf_grab_search(&grab, &ask, &world->scratch, world->arena, &nearest, &certain, NULL),
+                     CF_OK);
+    assert_int_equal(nearest.count, 19); /* 20, and one new, without the removed and the flagged one */
+    assert_int_equal(cf_engine_served(world->engine, 0)->count, 15);
+    assert_int_equal(grab.view->refs, 2); /* ours and that of the list of replaced views */
+    cf_grab_drop(&grab);
+    world_step(world);
+    assert_null(world->engine->retired);
+    world_free(world);
+}
+
+/* ---- recall ---- */
+
+static void answers_are_compared_with_exact_ones(void **state)
+{
+    (void)state;
+    enum { ASKED = 30, ONE_IN = 10 };
+    struct world *world = world_with_changes();
+    struct cf_engine_answer answer;
+    float vector[WORLD_DIM_MAX];
+    world_step(world);
+    assert_int_equal(cf_engine_check_recall(world->engine, ONE_IN, NULL), CF_OK);
+    uint64_t checks = 0;
+    for (size_t round = 0; round < 1000 && checks < 3; round++) {
+        for (size_t i = 0; i < ASKED; i++) {
+            world_vector(i, 1, 0, vector);
+            struct cf_engine_query ask = {.vector = vector, .k = 8, .recall = 0.9};
+            cf_arena_reset(world->arena);
+            assert_int_equal(
+                cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL), CF_OK);
+        }
+        checks = status_of(world).recall_checks;
+        assert_true(checks <= (round + 1) * ASKED / ONE_IN);
+        usleep(1000);
+    }
+    assert_true(checks >= 3);
+    assert_true(status_of(world).recall > 0.8 && status_of(world).recall <= 1);
+    world_free(world);
+}
+
+/* Exact questions and filtered ones are not compared. */
+static void only_what_can_be_compared_is(void **state)
+{
+    (void)state;
+    struct world *world = world_with_changes();
+    struct cf_engine_answer answer;
+    float vector[WORLD_DIM_MAX] = {0};
+    assert_int_equal(cf_engine_check_recall(world->engine, 1, NULL), CF_OK);
+    struct cf_engine_query ask = {.vector = vector, .k = 8, .recall = 1, .exact = true};
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    cf_engine_end_checks(world->engine);
+    assert_int_equal(status_of(world).recall_checks, 0);
     world_free(world);
 }
 
@@ -401,6 +625,12 @@ int main(void)
         cmocka_unit_test(index_that_knows_more_wins),
         cmocka_unit_test(unreadable_shard_costs_only_itself),
         cmocka_unit_test(shards_behind_their_marks_are_told),
+        cmocka_unit_test(small_generation_empties_the_tail_without_reading_the_whole),
+        cmocka_unit_test(damaged_small_generation_leaves_the_pair_serving),
+        cmocka_unit_test(damaged_base_leaves_the_pair_serving),
+        cmocka_unit_test(held_view_does_not_change),
+        cmocka_unit_test(answers_are_compared_with_exact_ones),
+        cmocka_unit_test(only_what_can_be_compared_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,14 +6,16 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/ann/ann.h"
 #include "common/base/rng.h"
 #include "workers/query/nearest.h"
 #include "workers/query/tail.h"
 
-enum { IDS = 1000, DIM = 3, STEPS = 30000 };
+enum { IDS = 1000, DIM = 3, STEPS = 1501 };
 
 static char ids[IDS][16];
 
@@ -23,56 +25,114 @@ static struct cf_str id_of(size_t i)
     return cf_str(ids[i]);
 }
 
-/* Adds, replaces and drops; rows come and go with the vectors. */
-static void tail_agrees_with_a_list(void **state)
+struct tail_model {
+    bool there, row;
+    uint64_t seq;
+};
+
+static struct cf_tail_entry entry_of(size_t i, uint64_t seq, const void *row, bool forgotten)
 {
-    (void)state;
-    static struct {
-        bool there, row;
-        uint64_t seq;
-    } model[IDS];
-    struct cf_rng rng = cf_rng(3);
-    struct cf_tail *tail = cf_tail_new(DIM);
-    size_t rows = 0, count = 0;
-    for (uint64_t step = 1; step <= STEPS; step++) {
-        size_t i = (size_t)cf_rng_below(&rng, step < STEPS / 2 ? IDS : IDS / 20 + 1);
-        bool drop = cf_rng_below(&rng, 3) == 0, row = cf_rng_below(&rng, 4) != 0;
-        float vector[DIM] = {(float)i, (float)step, 7};
-        rows -= model[i].row;
-        count -= model[i].there;
-        if (drop) {
-            cf_tail_drop(tail, id_of(i));
-        } else {
-            struct cf_tail_album album = {.id = id_of(i), .version = {1, step}, .log_seq = step};
-            assert_int_equal(cf_tail_put(tail, &album, row ? vector : NULL), CF_OK);
-        }
-        model[i].there = !drop;
-        model[i].row = !drop && row;
-        model[i].seq = step;
-        rows += model[i].row;
-        count += model[i].there;
-        assert_int_equal(tail->row_count, rows);
-        assert_int_equal(tail->map.count, count);
-    }
-    size_t at = 0, walked = 0;
-    while (cf_tail_next(tail, &at))
-        walked++;
-    assert_int_equal(walked, count);
+    return (struct cf_tail_entry){
+        .album = {.id = id_of(i), .version = {1, seq}, .log_seq = seq}, .row = row, .forgotten = forgotten};
+}
+
+static void assert_tail_is(const struct cf_tail *tail, const struct tail_model *model)
+{
+    size_t rows = 0, count = 0, walked = 0;
     for (size_t i = 0; i < IDS; i++) {
         const struct cf_tail_entry *entry = cf_tail_find(tail, id_of(i));
         assert_int_equal(entry != NULL, model[i].there);
         if (!entry)
             continue;
+        count++;
+        rows += model[i].row;
         assert_int_equal(entry->album.version.seq, model[i].seq);
-        assert_int_equal(entry->vector != NULL, model[i].row);
-        if (entry->vector) {
-            assert_true(entry->vector[0] == (float)i && entry->vector[1] == (float)model[i].seq);
-            assert_ptr_equal(tail->owners[entry->row], entry);
-            const float *block = tail->blocks[entry->row / CF_TAIL_BLOCK_ROWS];
-            assert_ptr_equal(block + entry->row % CF_TAIL_BLOCK_ROWS * DIM, entry->vector);
-        }
+        assert_int_equal(entry->row != NULL, model[i].row);
+        float vector[DIM];
+        if (!entry->row)
+            continue;
+        assert_int_equal((uintptr_t)entry->row % 64, 0);
+        cf_ann_row_decode(entry->row, DIM, vector);
+        assert_true(fabsf(vector[0] - (float)i) < 0.1f * IDS &&
+                    fabsf(vector[1] - (float)(model[i].seq % IDS)) < 0.1f * IDS);
     }
-    cf_tail_free(tail);
+    assert_int_equal(tail->row_count, rows);
+    assert_int_equal(tail->entry_count, count);
+    struct cf_tail_place place = {0, 0};
+    for (const struct cf_tail_entry *entry; (entry = cf_tail_next(tail, &place));)
+        walked++;
+    assert_int_equal(walked, count);
+}
+
+/* Every row of every run belongs to an entry, and each album that the tail speaks of has one word only. */
+static void assert_rows_are_owned(const struct cf_tail *tail)
+{
+    size_t live = 0;
+    for (size_t r = 0; r < tail->run_count; r++)
+        for (size_t row = 0; row < tail->runs[r]->row_count; row++) {
+            const struct cf_tail_entry *owner = tail->runs[r]->owners[row];
+            live +=
+                owner->row == tail->runs[r]->rows + row * tail->row_bytes && cf_tail_is_newest(tail, owner);
+        }
+    assert_int_equal(live, tail->row_count);
+}
+
+/* One batch: some albums twice, the last word counts. */
+static void put_batch(struct cf_tail *tail, struct tail_model *model, struct cf_rng *rng, uint64_t *seq)
+{
+    enum { BATCH_MAX = 40 };
+    static _Alignas(64) uint8_t rows[BATCH_MAX][2 * 64];
+    struct cf_tail_entry entries[BATCH_MAX];
+    size_t count = (size_t)cf_rng_below(rng, BATCH_MAX + 1), among = cf_rng_below(rng, 4) ? IDS : 15;
+    assert_true(cf_ann_row_bytes(DIM) <= sizeof rows[0]);
+    for (size_t n = 0; n < count; n++) {
+        size_t i = (size_t)cf_rng_below(rng, among);
+        bool forget = cf_rng_below(rng, 3) == 0, row = !forget && cf_rng_below(rng, 4) != 0;
+        float vector[DIM] = {(float)i, (float)(++*seq % IDS), 7};
+        assert_int_equal(cf_ann_row_encode(vector, DIM, rows[n], NULL), CF_OK);
+        entries[n] = entry_of(i, *seq, row ? rows[n] : NULL, forget);
+        model[i] = (struct tail_model){!forget, row, *seq};
+    }
+    assert_int_equal(cf_tail_put(tail, entries, count), CF_OK);
+}
+
+/* Runs are merged behind the back of whoever shares them: an old list says what it said. */
+static void tail_agrees_with_a_list(void **state)
+{
+    (void)state;
+    static struct tail_model model[IDS], older[IDS];
+    struct cf_rng rng = cf_rng(3);
+    struct cf_tail tail = {.row_bytes = cf_ann_row_bytes(DIM)}, shared = cf_tail_share(&tail);
+    uint64_t seq = 0;
+    for (size_t step = 0; step < STEPS; step++) {
+        put_batch(&tail, model, &rng, &seq);
+        if (step % 50)
+            continue;
+        assert_tail_is(&tail, model);
+        assert_rows_are_owned(&tail);
+        assert_tail_is(&shared, older);
+        cf_tail_fini(&shared);
+        shared = cf_tail_share(&tail);
+        memcpy(older, model, sizeof model);
+        assert_true(tail.run_count <= 12);
+    }
+    cf_tail_fini(&tail);
+    assert_tail_is(&shared, older);
+    cf_tail_fini(&shared);
+}
+
+/* Far more runs than there is room for, none of which may be merged by the rules. */
+static void tail_never_runs_out_of_runs(void **state)
+{
+    (void)state;
+    struct cf_tail tail = {.row_bytes = 0};
+    for (size_t i = 0; i < IDS; i++) {
+        struct cf_tail_entry entry = entry_of(i, i + 1, NULL, false);
+        assert_int_equal(cf_tail_put(&tail, &entry, 1), CF_OK);
+        assert_true(tail.run_count <= CF_TAIL_RUNS_MAX);
+    }
+    assert_int_equal(tail.entry_count, IDS);
+    cf_tail_fini(&tail);
 }
 
 static int compare(const void *a, const void *b)
@@ -108,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tail_agrees_with_a_list),
+        cmocka_unit_test(tail_never_runs_out_of_runs),
         cmocka_unit_test(nearest_are_the_first_of_a_sorted_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,8 @@ static void stir(struct world *world, struct searching *searching, struct cf_rng
             world_store(world, album, shard, ++world->seq, false, 0);
         }
         if (round % 3 == 0) {
-            world_build(world, round % CF_SPACE_COUNT, 0);
+            if (round % 9 == 0 || !world_build_small(world, round % CF_SPACE_COUNT))
+                world_build(world, round % CF_SPACE_COUNT, 0);
             world_publish(world, round % CF_SPACE_COUNT);
             wait_generation(world, round % CF_SPACE_COUNT);
         }

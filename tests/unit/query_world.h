@@ -16,6 +16,12 @@ struct world_record {
     bool removed;
 };
 
+/* What a whole generation of a space holds. */
+struct world_base {
+    uint64_t generation, marks[WORLD_SHARDS];
+    bool has[WORLD_ALBUMS];
+};
+
 struct world {
     struct cf_home home;
     struct cf_shard *shards[WORLD_SHARDS];
@@ -24,6 +30,9 @@ struct world {
     struct cf_version announced[WORLD_ALBUMS]; /* removals that the engine was told of */
     uint64_t seq;
     uint64_t built[CF_SPACE_COUNT]; /* the newest generation published */
+    struct world_base bases[CF_SPACE_COUNT],
+        aside[CF_SPACE_COUNT]; /* the newest whole one; what was built last */
+    bool aside_is_small[CF_SPACE_COUNT];
     struct cf_engine *engine;
     struct cf_follower *follower;
     struct cf_engine_scratch scratch;
@@ -46,10 +55,12 @@ void world_announce(struct world *world, size_t album, uint64_t seq);
 
 /* Builds what an indexer that cannot read the shards of `without` would build now, and keeps it aside. */
 void world_build(struct world *world, size_t space, unsigned without);
+/* The small generation that adds to the newest whole one; false when there is none of those. */
+bool world_build_small(struct world *world, size_t space);
 /* Publishes what was built last for the space as the next generation. False when nothing was built since. */
 bool world_publish(struct world *world, size_t space);
-/* A file that is no index, as the next generation. */
-void world_publish_garbage(struct world *world, size_t space);
+/* A file that is no index, as the next generation: a whole one (base 0) or one that adds to `base`. */
+void world_publish_garbage(struct world *world, size_t space, uint64_t base);
 
 void world_open(struct world *world); /* an engine and its follower, before the first step */
 void world_close(struct world *world);

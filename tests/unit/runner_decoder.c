@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "workers/runner/decoder_work.h"
+#include "common/decoder/decoder_work.h"
 
 enum { DECODE_MS = 300, PATIENCE_MS = 20000 };
 

@@ -15,7 +15,7 @@
 #include "tests/unit/store_folder.h"
 
 static const char *const families[] = {"jobs", "albums"};
-static const struct cf_kv_options options = {families, 2, 0};
+static const struct cf_kv_options options = {.families = families, .family_count = 2};
 
 static struct cf_bytes bytes(const char *text)
 {
@@ -198,7 +198,9 @@ static void foreign_families_are_refused(void **state)
     cf_kv_free(open_kv(path));
     static const char *const others[] = {"something"};
     struct cf_kv *kv = NULL;
-    assert_int_equal(cf_kv_open(path, &(struct cf_kv_options){others, 1, 0}, &kv, NULL), CF_E_CORRUPT);
+    assert_int_equal(
+        cf_kv_open(path, &(struct cf_kv_options){.families = others, .family_count = 1}, &kv, NULL),
+        CF_E_CORRUPT);
 }
 
 int main(void)

@@ -264,13 +264,37 @@ struct merged {
     char text[256];
 };
 
-static enum cf_err note_album(void *arg, size_t shard, struct cf_str id, const struct cf_shard_album *album)
+static void note_album(struct merged *merged, size_t shard, struct cf_str id,
+                       const struct cf_shard_album *album, const float *vector)
 {
-    struct merged *merged = arg;
     size_t len = strlen(merged->text);
-    snprintf(merged->text + len, sizeof merged->text - len, "%.*s%s@%zu=%llu ", CF_STR_ARG(id),
-             album->removed ? "-" : "", shard, (unsigned long long)album->version.seq);
-    return CF_OK;
+    snprintf(merged->text + len, sizeof merged->text - len, "%.*s%s@%zu=%llu:%g ", CF_STR_ARG(id),
+             album->removed ? "-" : "", shard, (unsigned long long)album->version.seq,
+             vector ? (double)vector[DIM - 1] : -1.0);
+}
+
+/* All albums with their vectors; of every `each`-th only the vector is asked for. */
+static struct merged merge(struct cf_shards *shards, size_t each)
+{
+    struct merged merged = {""};
+    struct cf_shards_walk *walk = NULL;
+    assert_int_equal(cf_shards_walk_new(shards, &walk, NULL), CF_OK);
+    assert_int_equal(cf_shards_walk_with(walk, cf_str("gray16"), 1, NULL), CF_OK);
+    for (size_t i = 0;; i++) {
+        size_t shard = 0;
+        struct cf_str id;
+        struct cf_shard_album album;
+        enum cf_err err = cf_shards_walk_next(walk, &shard, &id, &album, NULL);
+        if (err == CF_E_NOT_FOUND)
+            break;
+        assert_int_equal(err, CF_OK);
+        float vector[DIM];
+        err = i % each == 0 ? cf_shards_walk_vector(walk, vector, DIM, NULL) : CF_E_NOT_FOUND;
+        assert_true(err == CF_OK || err == CF_E_NOT_FOUND);
+        note_album(&merged, shard, id, &album, err == CF_OK ? vector : NULL);
+    }
+    cf_shards_walk_free(walk);
+    return merged;
 }
 
 static struct cf_shards *open_shards(const char *folder, struct problems *problems)
@@ -312,9 +336,10 @@ static void newest_version_wins_over_all_shards(void **state)
     assert_int_equal(cf_shards_count(shards), 2);
     assert_string_equal(cf_shards_name(shards, 0), "descriptor-0");
     assert_string_equal(cf_shards_name(shards, 1), "descriptor-1");
-    struct merged merged = {""};
-    assert_int_equal(cf_shards_each(shards, note_album, &merged, NULL), CF_OK);
-    assert_string_equal(merged.text, "both@1=4 gone-@1=5 only-a@0=3 same@0=6 ");
+    struct merged merged = merge(shards, 1);
+    assert_string_equal(merged.text, "both@1=4:2 gone-@1=5:-1 only-a@0=3:1 same@0=6:1 ");
+    merged = merge(shards, 3);
+    assert_string_equal(merged.text, "both@1=4:2 gone-@1=5:-1 only-a@0=3:-1 same@0=6:1 ");
 
     put_now(a, "both", 7, 3);
     cf_shards_catch_up(shards);
@@ -367,9 +392,8 @@ static void broken_shard_is_reported_once_and_others_go_on(void **state)
     for (int i = 0; i < 100; i++)
         cf_shards_catch_up(shards);
     assert_int_equal(problems.count, 1);
-    struct merged merged = {""};
-    assert_int_equal(cf_shards_each(shards, note_album, &merged, NULL), CF_OK);
-    assert_string_equal(merged.text, "a@0=1 ");
+    struct merged merged = merge(shards, 1);
+    assert_string_equal(merged.text, "a@0=1:1 ");
     cf_shards_free(shards);
     cf_shard_free(good);
 }

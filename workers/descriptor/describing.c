@@ -7,7 +7,9 @@
 #include "common/base/hash.h"
 #include "common/descriptor/space.h"
 #include "common/store/shard.h"
+#include "proto/container.h"
 #include "workers/descriptor/fetch.h"
+#include "workers/descriptor/given.h"
 
 enum { COMMIT_MS = 1000 };
 
@@ -23,9 +25,9 @@ struct cf_describing {
     float *values[CF_SPACE_COUNT];
 };
 
-/* Why a cover could not be settled: its own failure, a file that this machine does not give now, or a failure
- * of the worker's that ends the batch. */
-enum fault { FAULT_COVER, FAULT_FILES, FAULT_STORE, FAULT_WORKER };
+/* Why a cover could not be settled: its own failure (of vectors that it brought: for ever, whatever the
+ * error), a file that this machine does not give now, or a failure of the worker's that ends the batch. */
+enum fault { FAULT_COVER, FAULT_GIVEN, FAULT_FILES, FAULT_STORE, FAULT_WORKER };
 
 struct failure {
     enum fault fault;
@@ -239,6 +241,27 @@ static enum cf_err describe_album(struct cf_describing *describing, struct cf_co
     return put(describing, cover, &album, vectors, CF_SPACE_COUNT, thumb, failure);
 }
 
+/* An album that brought its vectors: nothing to decode, no thumbnail, only the spaces that it names. */
+static enum cf_err take_given(struct cf_describing *describing, struct cf_cover *cover, struct cf_bytes file,
+                              struct failure *failure)
+{
+    const struct cf_job *job = &cover->job;
+    struct cf_shard_album album = {
+        .meta = job->meta, .meta_count = job->meta_count, .source = cf_str("vectors")};
+    struct cf_shard_vector vectors[CF_SPACE_COUNT];
+    size_t count = 0;
+    enum cf_err err = cf_given_vectors(file, describing->values, vectors, &count, &failure->detail);
+    if (err != CF_OK) {
+        failure->fault = FAULT_GIVEN;
+        return failure->err = err;
+    }
+    memcpy(album.sha256, cover->sha256, sizeof album.sha256);
+    err = put(describing, cover, &album, vectors, count, (struct cf_bytes){0}, failure);
+    if (err == CF_OK)
+        cover->outcome = CF_OUTCOME_DONE;
+    return err;
+}
+
 /* An answer from what the shard has already: after a lost acknowledgement the same version comes again. */
 static enum cf_err look_up(struct cf_describing *describing, struct cf_cover *cover, bool *known,
                            struct failure *failure)
@@ -270,13 +293,15 @@ static bool is_late(const struct cf_describing *describing, const struct cf_cove
     return cf_clock_mono_ms() - cover->leased_ms > (uint64_t)describing->config->broker_lease_ms / 2;
 }
 
-static enum cf_err begin_decoding(struct cf_describing *describing, struct cf_cover *cover,
-                                  struct failure *failure)
+static enum cf_err begin_describing(struct cf_describing *describing, struct cf_cover *cover,
+                                    struct failure *failure)
 {
     struct cf_bytes file;
     enum cf_err err = fetch(describing, &cover->job, &file, cover->sha256, failure);
     if (err != CF_OK)
         return err;
+    if (cf_container_is(file))
+        return take_given(describing, cover, file, failure);
     err = cf_decoder_put(describing->decoder, file, &failure->detail);
     if (err == CF_OK)
         cover->picture = ++describing->put;
@@ -291,7 +316,7 @@ static enum cf_err begin(struct cf_describing *describing, struct cf_cover *cove
     if (err == CF_OK && known)
         cover->outcome = CF_OUTCOME_DONE;
     else if (err == CF_OK && cover->job.action != CF_ACTION_REMOVE)
-        err = begin_decoding(describing, cover, failure);
+        err = begin_describing(describing, cover, failure);
     return err;
 }
 
@@ -334,8 +359,12 @@ static enum cf_err note(struct cf_cover_batch *batch, struct cf_cover *cover, en
 {
     if (err == CF_OK || failure->fault == FAULT_STORE || failure->fault == FAULT_WORKER)
         return err;
-    bool own = failure->fault == FAULT_COVER;
-    cf_cover_fail(cover, own ? outcome_of(err) : CF_OUTCOME_BACK, err, &failure->detail);
+    bool own = failure->fault != FAULT_FILES;
+    cf_cover_fail(cover,
+                  failure->fault == FAULT_GIVEN ? CF_OUTCOME_REFUSED
+                  : own                         ? outcome_of(err)
+                                                : CF_OUTCOME_BACK,
+                  err, &failure->detail);
     if (!own && batch->files_err == CF_OK) {
         batch->files_err = err;
         batch->files_detail = failure->detail;

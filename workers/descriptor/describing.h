@@ -8,8 +8,8 @@
 #define CF_WORKERS_DESCRIPTOR_DESCRIBING_H
 
 #include "common/base/config.h"
+#include "common/decoder/decoder.h"
 #include "workers/descriptor/cover.h"
-#include "workers/runner/decoder.h"
 
 struct cf_describing;
 

@@ -43,28 +43,31 @@ static void note_damage(struct cf_changes *changes, struct cf_str id, const stru
                detail->text);
 }
 
-/* NULL when the album has no vector in the space. */
-static enum cf_err read_vector(struct cf_changes *changes, struct cf_shard *shard, struct cf_str id,
-                               const struct cf_shard_album *record, const struct cf_space *space,
-                               const float **vector, struct cf_detail *detail)
+/* As a row; NULL when the album has no vector in the space. */
+static enum cf_err read_row(struct cf_changes *changes, struct cf_shard *shard, struct cf_str id,
+                            const struct cf_shard_album *record, const struct cf_space *space,
+                            const void **row, struct cf_detail *detail)
 {
-    float *values = cf_arena_alloc(changes->arena, space->dim, sizeof *values);
-    if (!values)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a vector");
     if (!cf_shard_album_has(record, cf_str(space->name), space->version))
         return CF_OK; /* described before this space, or this version of it, existed */
+    float *values = cf_arena_alloc(changes->arena, space->dim, sizeof *values);
+    void *made = cf_arena_alloc(changes->arena, 1, cf_ann_row_bytes(space->dim));
+    if (!values || !made)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a vector");
     struct cf_detail why = {{0}};
     enum cf_err err =
         cf_shard_vector(shard, id, cf_str(space->name), space->version, values, space->dim, &why);
     if (err == CF_E_NOT_FOUND)
         err = cf_fail(&why, CF_E_CORRUPT, "its %s vector is lost", space->name);
-    if (err == CF_E_CORRUPT) {
+    if (err == CF_OK)
+        err = cf_ann_row_encode(values, space->dim, made, &why);
+    if (err == CF_E_CORRUPT || err == CF_E_BAD_VECTOR) {
         note_damage(changes, id, &why);
         return CF_OK;
     }
     if (err != CF_OK)
         return cf_fail(detail, err, "%s", why.text);
-    *vector = values;
+    *row = made;
     return CF_OK;
 }
 
@@ -100,10 +103,11 @@ static enum cf_err read_change(struct cf_changes *changes, struct cf_str id, con
                                                 .flags = record.flags,
                                                 .log_seq = record.log_seq,
                                                 .removed = record.removed}};
+    cf_labels_of(record.meta, record.meta_count, change.album.labels);
     for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
         if (needs_vector(changes, stage, i, &change.album))
-            err = read_vector(changes, cf_engine_shard_handle(changes->engine, shard), id, &record,
-                              &cf_spaces[i], &change.vectors[i], detail);
+            err = read_row(changes, cf_engine_shard_handle(changes->engine, shard), id, &record,
+                           &cf_spaces[i], &change.rows[i], detail);
     if (err == CF_OK)
         changes->changes[changes->change_count++] = change;
     return err;
@@ -111,12 +115,9 @@ static enum cf_err read_change(struct cf_changes *changes, struct cf_str id, con
 
 static enum cf_err bring(struct cf_changes *changes, struct cf_stage *stage, struct cf_detail *detail)
 {
-    if (!stage)
-        return cf_engine_apply(changes->engine, changes->changes, changes->change_count, detail);
-    enum cf_err err = CF_OK;
-    for (size_t i = 0; err == CF_OK && i < changes->change_count; i++)
-        err = cf_stage_put(stage, &changes->changes[i], detail);
-    return err;
+    if (stage)
+        return cf_stage_put(stage, changes->changes, changes->change_count, detail);
+    return cf_engine_apply(changes->engine, changes->changes, changes->change_count, detail);
 }
 
 enum cf_err cf_changes_follow(struct cf_changes *changes, struct cf_shard *shard, struct cf_stage *stage,

@@ -1,204 +1,256 @@
+#include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "workers/query/engine_state.h"
-#include "workers/query/nearest.h"
 
-/* Reads only. All but the titles happens under the shared lock, taken once by each of the public functions.
- */
+/* Reads only, of one view; no lock is held. */
 
-static struct cf_shard *shard_at(const struct cf_engine *engine, uint32_t number)
-{
-    return number == CF_ENGINE_NO_SHARD ? NULL : engine->shards[number].shard;
-}
-
-static struct cf_shard *item_shard(const struct cf_engine *engine, const struct cf_engine_space *space,
-                                   const struct cf_generation_tag *tag)
-{
-    bool known = tag->shard < space->mapped->generation.mark_count;
-    return known ? shard_at(engine, space->tag_shards[tag->shard]) : NULL;
-}
-
-static int64_t find_item(const struct cf_engine_space *space, struct cf_str id)
-{
-    return space->mapped ? cf_mapped_find(space->mapped, id) : CF_ANN_NONE;
-}
-
-/* ---- the vector of an album ---- */
-
-static enum cf_err fail_removed(struct cf_str id, struct cf_detail *detail)
-{
-    return cf_fail(detail, CF_E_NOT_FOUND, "album \"%.*s\" was removed", CF_STR_ARG(id));
-}
-
-static enum cf_err fail_flagged(struct cf_str id, struct cf_detail *detail)
-{
-    return cf_fail(detail, CF_E_FLAGGED, "the cover of \"%.*s\" has no contrast: there is nothing to compare",
-                   CF_STR_ARG(id));
-}
-
-static enum cf_err fail_not_described(struct cf_str id, const char *space, struct cf_detail *detail)
-{
-    return cf_fail(detail, CF_E_NOT_DESCRIBED, "album \"%.*s\" has no vector in space %s yet", CF_STR_ARG(id),
-                   space);
-}
-
-static enum cf_err vector_of_entry(const struct cf_tail_entry *entry, size_t space, float *out,
-                                   struct cf_detail *detail)
-{
-    if (entry->album.removed)
-        return fail_removed(entry->key.id, detail);
-    if (entry->album.flags & CF_FLAG_CONSTANT)
-        return fail_flagged(entry->key.id, detail);
-    if (!entry->vector)
-        return fail_not_described(entry->key.id, cf_spaces[space].name, detail);
-    memcpy(out, entry->vector, cf_spaces[space].dim * sizeof *out);
-    return CF_OK;
-}
-
-/* Neither in tail nor index: flagged or removed long ago, or so new that the follower has not come to it yet.
- */
-static enum cf_err vector_at_rest(const struct cf_engine *engine, size_t space, struct cf_str id,
-                                  struct cf_arena *arena, float *out, struct cf_detail *detail)
-{
-    struct cf_shard_album record;
-    uint32_t shard;
-    enum cf_err err = cf_engine_newest(engine, id, arena, &record, &shard, detail);
-    if (err == CF_E_NOT_FOUND && atomic_load(&engine->unreadable))
-        return cf_fail(detail, CF_E_IO,
-                       "album \"%.*s\" is not known, but the shard %s cannot be read now: it may be there",
-                       CF_STR_ARG(id), engine->unreadable_name);
-    if (err != CF_OK)
-        return err;
-    if (record.removed || cf_engine_is_removed(engine, id, record.version))
-        return fail_removed(id, detail);
-    if (record.flags & CF_FLAG_CONSTANT)
-        return fail_flagged(id, detail);
-    err = cf_shard_vector(engine->shards[shard].shard, id, cf_str(cf_spaces[space].name),
-                          cf_spaces[space].version, out, cf_spaces[space].dim, detail);
-    return err == CF_E_NOT_FOUND ? fail_not_described(id, cf_spaces[space].name, detail) : err;
-}
-
-static enum cf_err find_vector(const struct cf_engine *engine, size_t space_number, struct cf_str id,
-                               struct cf_arena *arena, float *out, struct cf_detail *detail)
-{
-    const struct cf_engine_space *space = &engine->spaces[space_number];
-    const struct cf_tail_entry *entry = cf_tail_find(space->tail, id);
-    if (entry && !cf_engine_is_removed(engine, id, entry->album.version))
-        return vector_of_entry(entry, space_number, out, detail);
-    if (entry)
-        return fail_removed(id, detail);
-    int64_t item = find_item(space, id);
-    if (item == CF_ANN_NONE)
-        return vector_at_rest(engine, space_number, id, arena, out, detail);
-    if (cf_engine_is_removed(engine, id, cf_mapped_tag(space->mapped, (uint64_t)item).version))
-        return fail_removed(id, detail);
-    cf_ann_vector(space->mapped->ann, (uint64_t)item, out);
-    return CF_OK;
-}
-
-enum cf_err cf_engine_vector(struct cf_engine *engine, size_t space, struct cf_str id,
-                             struct cf_engine_scratch *scratch, float *out, struct cf_detail *detail)
-{
-    cf_arena_reset(scratch->arena);
-    pthread_rwlock_rdlock(&engine->lock);
-    enum cf_err err = find_vector(engine, space, id, scratch->arena, out, detail);
-    pthread_rwlock_unlock(&engine->lock);
-    return err;
-}
-
-/* ---- neighbours ---- */
+enum { MEASURED_ROWS = 1024 }; /* at a time */
 
 struct search {
-    const struct cf_engine *engine;
-    const struct cf_engine_space *space;
+    const struct cf_grab *grab;
+    const struct cf_places *places;
+    const struct cf_tail *tail;
     const struct cf_engine_query *query;
+    struct cf_engine_scratch *scratch;
     const struct cf_tail_entry *self_entry; /* of the album asked for, NULL when it is not in the tail */
-    int64_t self_item;                      /* the same in the index */
-    struct cf_nearest nearest;
+    struct cf_served_item self_item;        /* the same in the index */
+    struct cf_nearest *nearest;
+    float *full;  /* room for a vector */
+    bool inexact; /* a vector could not be had from its shard */
+};
+
+/* Nothing farther than this needs to be offered. */
+static float bound(const struct search *search)
+{
+    float nearest = cf_nearest_bound(search->nearest);
+    return search->query->radius > 0 ? fminf(nearest, search->query->radius) : nearest;
+}
+
+/* ---- the index ---- */
+
+struct part {
+    struct search *search;
+    size_t number;
+    const struct cf_mapped *mapped;
 };
 
 static bool keep_item(void *arg, uint64_t item)
 {
-    const struct search *search = arg;
-    if ((int64_t)item == search->self_item)
+    const struct part *part = arg;
+    const struct search *search = part->search;
+    const struct cf_engine_query *query = search->query;
+    const struct cf_served_item *self = &search->self_item;
+    if (cf_served_hides(search->places->served, part->number, item) ||
+        (self->part == part->number && self->item == (int64_t)item))
         return false;
-    const struct cf_idmap *tail = &search->space->tail->map;
-    const struct cf_idmap *removals = &search->engine->removals;
-    if (tail->count == 0 && removals->count == 0)
+    struct cf_str id = cf_mapped_id(part->mapped, item);
+    if (cf_tail_find(search->tail, id))
+        return false;
+    if (!query->keep && search->grab->removed->tail.run_count == 0)
         return true;
-    struct cf_bytes bytes = cf_ann_id(search->space->mapped->ann, item);
-    struct cf_str id = {(const char *)bytes.data, bytes.len};
-    if (cf_idmap_find(tail, id))
-        return false;
-    return removals->count == 0 ||
-           !cf_engine_is_removed(search->engine, id, cf_mapped_tag(search->space->mapped, item).version);
+    struct cf_generation_tag tag = cf_mapped_tag(part->mapped, item);
+    return !cf_grab_is_removed(search->grab, id, tag.version) &&
+           (!query->keep || query->keep(query->keep_arg, id, tag.labels));
 }
 
-static void offer_item(struct search *search, uint64_t item, float distance)
+/* A shard that cannot be read costs certainty, not the answer. */
+static enum cf_err full_item(void *arg, uint64_t item, float *out, struct cf_detail *detail)
 {
-    struct cf_generation_tag tag = cf_mapped_tag(search->space->mapped, item);
-    struct cf_bytes id = cf_ann_id(search->space->mapped->ann, item);
-    cf_nearest_offer(&search->nearest,
-                     (struct cf_near){.distance = distance,
-                                      .shard = item_shard(search->engine, search->space, &tag),
-                                      .id = {(const char *)id.data, id.len}});
-}
-
-static enum cf_err search_index(struct search *search, struct cf_engine_scratch *scratch, bool *exact,
-                                struct cf_detail *detail)
-{
-    if (!search->space->mapped) {
-        *exact = true;
-        return CF_OK;
+    const struct part *part = arg;
+    struct search *search = part->search;
+    struct cf_generation_tag tag = cf_mapped_tag(part->mapped, item);
+    struct cf_shard *shard = cf_places_item_shard(search->places, part->number, &tag);
+    (void)detail;
+    if (!cf_vector_at_rest(shard, search->query->space, cf_mapped_id(part->mapped, item), out)) {
+        cf_ann_vector(part->mapped->ann, item, out);
+        search->inexact = true;
     }
+    return CF_OK;
+}
+
+static void offer_item(const struct part *part, uint64_t item, float distance)
+{
+    struct search *search = part->search;
+    struct cf_generation_tag tag = cf_mapped_tag(part->mapped, item);
+    cf_nearest_offer(search->nearest,
+                     (struct cf_near){.distance = distance,
+                                      .shard = cf_places_item_shard(search->places, part->number, &tag),
+                                      .id = cf_mapped_id(part->mapped, item)});
+}
+
+static enum cf_err search_part(struct part *part, struct cf_ann_hit *hits, struct cf_detail *detail)
+{
+    struct search *search = part->search;
     const struct cf_engine_query *query = search->query;
     struct cf_ann_query ask = {.vector = query->vector,
                                .k = query->k,
                                .recall = query->recall,
                                .exact = query->exact,
+                               .full = query->exact ? full_item : NULL,
+                               .full_arg = part,
                                .keep = keep_item,
-                               .keep_arg = search};
-    struct cf_ann_hit *hits = cf_arena_alloc(scratch->arena, query->k, sizeof *hits);
-    if (!hits)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %u neighbours", query->k);
+                               .keep_arg = part};
     size_t count = 0;
+    bool exact = false;
     enum cf_err err =
-        cf_ann_search(search->space->mapped->ann, scratch->searcher, &ask, hits, &count, exact, detail);
+        cf_ann_search(part->mapped->ann, search->scratch->searcher, &ask, hits, &count, &exact, detail);
+    search->inexact = search->inexact || !exact;
     for (size_t i = 0; err == CF_OK && i < count; i++)
-        offer_item(search, hits[i].item, hits[i].distance);
+        if (hits[i].distance <= bound(search))
+            offer_item(part, hits[i].item, hits[i].distance);
     return err;
 }
 
-static void search_tail(struct search *search)
+static enum cf_err search_index(struct search *search, struct cf_detail *detail)
 {
-    const struct cf_tail *tail = search->space->tail;
-    float squares[CF_TAIL_BLOCK_ROWS];
-    for (size_t begin = 0; begin < tail->row_count; begin += CF_TAIL_BLOCK_ROWS) {
-        size_t count =
-            tail->row_count - begin < CF_TAIL_BLOCK_ROWS ? tail->row_count - begin : CF_TAIL_BLOCK_ROWS;
-        cf_ann_distances(search->query->vector, tail->blocks[begin / CF_TAIL_BLOCK_ROWS], count, tail->dim,
-                         squares);
+    const struct cf_served *served = search->places->served;
+    if (!served)
+        return CF_OK;
+    struct cf_ann_hit *hits = cf_arena_alloc(search->scratch->arena, search->query->k, sizeof *hits);
+    if (!hits)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %u neighbours", search->query->k);
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; err == CF_OK && i < CF_PART_COUNT; i++)
+        if (served->parts[i])
+            err = search_part(&(struct part){search, i, served->parts[i]}, hits, detail);
+    return err;
+}
+
+/* ---- the tail ---- */
+
+struct row_near {
+    float least; /* distance that it may have */
+    const struct cf_tail_entry *entry;
+};
+
+static bool keep_entry(const struct search *search, const struct cf_tail_entry *entry)
+{
+    const struct cf_engine_query *query = search->query;
+    return entry != search->self_entry && cf_tail_is_newest(search->tail, entry) &&
+           !cf_grab_is_removed(search->grab, entry->album.id, entry->album.version) &&
+           (!query->keep || query->keep(query->keep_arg, entry->album.id, entry->album.labels));
+}
+
+static void offer_entry(struct search *search, const struct cf_tail_entry *entry, float distance)
+{
+    cf_nearest_offer(
+        search->nearest,
+        (struct cf_near){distance, cf_places_shard(search->places, entry->album.shard), entry->album.id});
+}
+
+/* Calls back with every row of a run that may be near enough: the distance to the row, and how far off it may
+ * be. */
+typedef void take_row(struct search *search, void *arg, const struct cf_tail_entry *entry, float distance,
+                      float slack);
+
+static enum cf_err measure_run(struct search *search, const struct cf_tail_run *run, take_row *take,
+                               void *arg, struct cf_detail *detail)
+{
+    float distances[MEASURED_ROWS], slack[MEASURED_ROWS];
+    uint32_t dim = cf_spaces[search->query->space].dim;
+    for (size_t begin = 0; begin < run->row_count; begin += MEASURED_ROWS) {
+        size_t count = run->row_count - begin < MEASURED_ROWS ? run->row_count - begin : MEASURED_ROWS;
+        const uint8_t *rows = run->rows + begin * search->tail->row_bytes;
+        enum cf_err err = cf_ann_rows_measure(search->scratch->searcher, search->query->vector, dim, rows,
+                                              count, distances, slack, detail);
+        if (err != CF_OK)
+            return err;
         for (size_t i = 0; i < count; i++) {
-            const struct cf_tail_entry *entry = tail->owners[begin + i];
-            float distance = sqrtf(squares[i]);
-            if (distance > cf_nearest_bound(&search->nearest) || entry == search->self_entry ||
-                cf_engine_is_removed(search->engine, entry->key.id, entry->album.version))
-                continue;
-            cf_nearest_offer(
-                &search->nearest,
-                (struct cf_near){distance, shard_at(search->engine, entry->album.shard), entry->key.id});
+            const struct cf_tail_entry *owner = run->owners[begin + i];
+            if (owner->row == rows + i * search->tail->row_bytes) /* or its album came twice */
+                take(search, arg, owner, distances[i], slack[i]);
         }
+    }
+    return CF_OK;
+}
+
+static void take_measured(struct search *search, void *arg, const struct cf_tail_entry *entry, float distance,
+                          float slack)
+{
+    (void)arg, (void)slack;
+    if (distance <= bound(search) && keep_entry(search, entry))
+        offer_entry(search, entry, distance);
+}
+
+struct row_list {
+    struct row_near *items;
+    size_t count;
+};
+
+static void take_possible(struct search *search, void *arg, const struct cf_tail_entry *entry, float distance,
+                          float slack)
+{
+    struct row_list *list = arg;
+    float least = fmaxf(nextafterf(distance - slack, -INFINITY), 0);
+    if (least <= bound(search))
+        list->items[list->count++] = (struct row_near){least, entry};
+}
+
+static int by_least(const void *a, const void *b)
+{
+    float left = ((const struct row_near *)a)->least, right = ((const struct row_near *)b)->least;
+    return (left > right) - (left < right);
+}
+
+static float full_distance(struct search *search, const struct cf_tail_entry *entry)
+{
+    const struct cf_engine_query *query = search->query;
+    uint32_t dim = cf_spaces[query->space].dim;
+    struct cf_shard *shard = cf_places_shard(search->places, entry->album.shard);
+    if (!cf_vector_at_rest(shard, query->space, entry->album.id, search->full)) {
+        cf_ann_row_decode(entry->row, dim, search->full);
+        search->inexact = true;
+    }
+    return (float)fmin(cf_distance(query->vector, search->full, dim), (double)FLT_MAX);
+}
+
+/* By the vectors themselves, in the order of what they may be at least: when that is too far, so is the rest.
+ */
+static void rank_possible(struct search *search, const struct row_list *list)
+{
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, by_least);
+    for (size_t i = 0; i < list->count && list->items[i].least <= bound(search); i++) {
+        const struct cf_tail_entry *entry = list->items[i].entry;
+        if (!keep_entry(search, entry))
+            continue;
+        float distance = full_distance(search, entry);
+        if (distance <= bound(search))
+            offer_entry(search, entry, distance);
     }
 }
 
+static enum cf_err search_tail(struct search *search, struct cf_detail *detail)
+{
+    const struct cf_tail *tail = search->tail;
+    struct row_list list = {NULL, 0};
+    size_t rows = 0;
+    for (size_t i = 0; search->query->exact && i < tail->run_count; i++)
+        rows += tail->runs[i]->row_count;
+    list.items = cf_arena_alloc(search->scratch->arena, rows, sizeof *list.items);
+    if (!list.items)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an exact answer");
+    take_row *take = search->query->exact ? take_possible : take_measured;
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; err == CF_OK && i < tail->run_count; i++)
+        err = measure_run(search, tail->runs[i], take, &list, detail);
+    if (err == CF_OK)
+        rank_possible(search, &list);
+    return err;
+}
+
+/* ---- the album asked for ---- */
+
 static void find_self(struct search *search)
 {
-    search->self_item = CF_ANN_NONE;
+    search->self_item = (struct cf_served_item){CF_PART_COUNT, CF_ANN_NONE};
     if (search->query->self.len == 0)
         return;
-    search->self_entry = cf_tail_find(search->space->tail, search->query->self);
-    search->self_item = find_item(search->space, search->query->self);
+    search->self_entry = cf_tail_find(search->tail, search->query->self);
+    search->self_item = cf_served_find(search->places->served, search->query->self);
 }
 
 /* The album asked for is at distance 0 whatever the trees say; unless it was removed after its vector was
@@ -206,49 +258,80 @@ static void find_self(struct search *search)
 static void offer_self(struct search *search)
 {
     const struct cf_tail_entry *entry = search->self_entry;
+    const struct cf_served_item *item = &search->self_item;
+    struct cf_str self = search->query->self;
     if (entry) {
-        if (entry->vector && !cf_engine_is_removed(search->engine, entry->key.id, entry->album.version))
-            cf_nearest_offer(
-                &search->nearest,
-                (struct cf_near){0, shard_at(search->engine, entry->album.shard), entry->key.id});
-    } else if (search->self_item != CF_ANN_NONE) {
-        struct cf_generation_tag tag = cf_mapped_tag(search->space->mapped, (uint64_t)search->self_item);
-        if (!cf_engine_is_removed(search->engine, search->query->self, tag.version))
-            offer_item(search, (uint64_t)search->self_item, 0);
+        if (entry->row && !cf_grab_is_removed(search->grab, self, entry->album.version))
+            offer_entry(search, entry, 0);
+    } else if (item->item != CF_ANN_NONE) {
+        struct part part = {search, item->part, search->places->served->parts[item->part]};
+        struct cf_generation_tag tag = cf_mapped_tag(part.mapped, (uint64_t)item->item);
+        if (!cf_grab_is_removed(search->grab, self, tag.version))
+            offer_item(&part, (uint64_t)item->item, 0);
     } else {
-        cf_nearest_offer(&search->nearest, (struct cf_near){0, NULL, search->query->self});
+        cf_nearest_offer(search->nearest, (struct cf_near){0, NULL, self});
     }
 }
 
-/* Out of what the lock protects: ids are copied. */
+/* ---- all of it ---- */
+
+enum cf_err cf_grab_search(const struct cf_grab *grab, const struct cf_engine_query *query,
+                           struct cf_engine_scratch *scratch, struct cf_arena *arena,
+                           struct cf_nearest *nearest, bool *certain, struct cf_detail *detail)
+{
+    struct search search = {.grab = grab,
+                            .places = grab->view->places,
+                            .tail = &grab->view->tail,
+                            .query = query,
+                            .scratch = scratch,
+                            .nearest = nearest};
+    *nearest = (struct cf_nearest){cf_arena_alloc(arena, query->k, sizeof *nearest->items), query->k, 0};
+    search.full = cf_arena_alloc(scratch->arena, cf_spaces[query->space].dim, sizeof *search.full);
+    if (!nearest->items || !search.full)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %u neighbours", query->k);
+    find_self(&search);
+    enum cf_err err = search_index(&search, detail);
+    if (err == CF_OK)
+        err = search_tail(&search, detail);
+    if (err == CF_OK && query->include_self && query->self.len)
+        offer_self(&search);
+    cf_nearest_sort(nearest);
+    *certain = !search.inexact && (query->exact || search.tail->row_count == 0);
+    return err;
+}
+
+/* Out of what the view holds: ids are copied. */
 static enum cf_err copy_neighbors(const struct cf_nearest *nearest, struct cf_arena *arena,
                                   struct cf_engine_answer *answer)
 {
     struct cf_neighbor *neighbors = cf_arena_alloc(arena, nearest->count, sizeof *neighbors);
-    if (!neighbors)
+    struct cf_shard **shards = cf_arena_alloc(arena, nearest->count, sizeof *shards);
+    if (!neighbors || !shards)
         return CF_E_NO_MEMORY;
     for (size_t i = 0; i < nearest->count; i++) {
+        shards[i] = nearest->items[i].shard;
         neighbors[i].album = cf_arena_str(arena, nearest->items[i].id);
         neighbors[i].distance = (double)nearest->items[i].distance;
         if (!neighbors[i].album.data)
             return CF_E_NO_MEMORY;
     }
     answer->neighbors = neighbors;
+    answer->shards = shards;
     answer->neighbor_count = nearest->count;
     return CF_OK;
 }
 
-/* Titles are for people: without a readable record there is none, and the neighbour stands all the same. */
-static enum cf_err add_titles(struct cf_shard *shard, struct cf_arena *scratch, struct cf_arena *arena,
-                              struct cf_neighbor *neighbor)
+enum cf_err cf_engine_meta(struct cf_shard *shard, struct cf_engine_scratch *scratch, struct cf_arena *arena,
+                           struct cf_neighbor *neighbor)
 {
     struct cf_shard_album record;
-    cf_arena_reset(scratch);
-    if (!shard || cf_shard_album(shard, neighbor->album, scratch, &record, NULL) != CF_OK)
+    cf_arena_reset(scratch->arena);
+    if (!shard || cf_shard_album(shard, neighbor->album, scratch->arena, &record, NULL) != CF_OK)
         return CF_OK;
     for (size_t i = 0; i < record.meta_count; i++) {
         struct cf_str *into = cf_str_is(record.meta[i].key, "title")    ? &neighbor->title
                               : cf_str_is(record.meta[i].key, "artist") ? &neighbor->artist
+                              : cf_str_is(record.meta[i].key, "genre")  ? &neighbor->genre
                                                                         : NULL;
         if (!into)
             continue;
@@ -259,46 +342,37 @@ static enum cf_err add_titles(struct cf_shard *shard, struct cf_arena *scratch, 
     return CF_OK;
 }
 
-static enum cf_err search_locked(struct search *search, struct cf_engine_scratch *scratch,
-                                 struct cf_arena *arena, struct cf_engine_answer *answer,
-                                 struct cf_detail *detail)
+static enum cf_err answer_of(const struct cf_grab *grab, const struct cf_nearest *nearest, bool certain,
+                             struct cf_arena *arena, struct cf_engine_answer *answer)
 {
-    find_self(search);
-    enum cf_err err = search_index(search, scratch, &answer->exact, detail);
-    if (err != CF_OK)
-        return err;
-    search_tail(search);
-    if (search->query->include_self && search->query->self.len)
-        offer_self(search);
-    cf_nearest_sort(&search->nearest);
-    answer->unreadable_shards = atomic_load(&search->engine->unreadable);
-    answer->exact = answer->exact && answer->unreadable_shards == 0;
-    answer->generation = search->space->mapped ? search->space->mapped->generation.generation : 0;
-    err = copy_neighbors(&search->nearest, arena, answer);
-    return err == CF_OK ? err : cf_fail(detail, err, "no memory for %u neighbours", search->query->k);
+    const struct cf_served *served = grab->view->places->served;
+    answer->unreadable_shards = grab->unreadable;
+    answer->exact = certain && grab->unreadable == 0;
+    answer->generation = served ? cf_served_generation(served)->generation : 0;
+    return copy_neighbors(nearest, arena, answer);
 }
 
 enum cf_err cf_engine_search(struct cf_engine *engine, const struct cf_engine_query *query,
                              struct cf_engine_scratch *scratch, struct cf_arena *arena,
                              struct cf_engine_answer *answer, struct cf_detail *detail)
 {
-    cf_arena_reset(scratch->arena);
-    struct search search = {.engine = engine, .space = &engine->spaces[query->space], .query = query};
-    /* The candidates outlive the scratch, which every title empties again. */
-    search.nearest =
-        (struct cf_nearest){cf_arena_alloc(arena, query->k, sizeof(struct cf_near)), query->k, 0};
-    if (!search.nearest.items)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for %u neighbours", query->k);
     struct cf_engine_answer found = {0};
+    struct cf_nearest nearest;
+    bool certain;
+    cf_arena_reset(scratch->arena);
     uint64_t caught_up_ms = atomic_load(&engine->caught_up_ms);
     uint64_t now_ms = cf_clock_mono_ms();
     found.stale_ms = now_ms > caught_up_ms ? now_ms - caught_up_ms : 0;
-    pthread_rwlock_rdlock(&engine->lock);
-    enum cf_err err = search_locked(&search, scratch, arena, &found, detail);
-    pthread_rwlock_unlock(&engine->lock);
-    /* Reading records may wait for the disk, and needs no lock: shards stay open. */
-    for (size_t i = 0; err == CF_OK && i < found.neighbor_count; i++)
-        err = add_titles(search.nearest.items[i].shard, scratch->arena, arena, &found.neighbors[i]);
+    struct cf_grab grab = cf_engine_grab(engine, query->space);
+    /* The candidates outlive the scratch, which every title empties again. */
+    enum cf_err err = cf_grab_search(&grab, query, scratch, arena, &nearest, &certain, detail);
+    if (err == CF_OK && answer_of(&grab, &nearest, certain, arena, &found) != CF_OK)
+        err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for %u neighbours", query->k);
+    if (err == CF_OK && engine->checks && !query->exact && !query->keep)
+        cf_recall_offer(engine->checks, &grab, query, &nearest);
+    cf_grab_drop(&grab);
+    for (size_t i = 0; err == CF_OK && !query->bare && i < found.neighbor_count; i++)
+        err = cf_engine_meta(found.shards[i], scratch, arena, &found.neighbors[i]);
     if (err == CF_OK)
         *answer = found;
     return err;

@@ -15,6 +15,8 @@
 #include "workers/query/changes.h"
 
 enum { REREAD_FIRST_MS = 1000, REREAD_LAST_MS = 60000 };
+/* About 330 MB of gist and gray16: from here on the log warns, and again whenever a tail has doubled. */
+enum { TAIL_LARGE = 200000 };
 /* More than so many unreadable shards are counted as so many. */
 enum { UNREADABLE_MAX = 64 };
 
@@ -24,6 +26,7 @@ struct cf_follower {
     struct cf_arena *arena; /* of a round */
     struct cf_changes changes;
     struct cf_arrivals arrivals[CF_SPACE_COUNT];
+    uint64_t tail_warn[CF_SPACE_COUNT]; /* the size to be told of next */
     struct followed {
         struct cf_shard *shard;
         uint64_t position; /* its log was read up to here */
@@ -82,8 +85,10 @@ enum cf_err cf_follower_new(const struct cf_follower_options *options, struct cf
     made->engine = engine;
     made->poll_ms = options->poll_ms;
     struct cf_rng rng = cf_rng(cf_clock_mono_us() ^ (uint64_t)getpid());
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+        made->tail_warn[i] = TAIL_LARGE;
         cf_arrivals_init(&made->arrivals[i], options->home, i, options->swap_jitter_ms, cf_rng_u64(&rng));
+    }
     made->arena = cf_arena_new();
     enum cf_err err = made->arena ? cf_changes_init(&made->changes, engine, &made->stop)
                                   : cf_fail(detail, CF_E_NO_MEMORY, "no memory for the follower");
@@ -233,11 +238,11 @@ static void settle(struct cf_follower *follower, const struct cf_removed *unsett
 static enum cf_err adopt_arrivals(struct cf_follower *follower, uint64_t now_ms, struct cf_detail *detail)
 {
     for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
-        struct cf_mapped *mapped = cf_arrivals_due(&follower->arrivals[i], now_ms);
-        if (!mapped)
+        struct cf_served *served = cf_arrivals_due(&follower->arrivals[i], now_ms);
+        if (!served)
             continue;
         struct cf_stage *stage = NULL;
-        enum cf_err err = cf_engine_stage(follower->engine, i, &mapped, &stage, detail);
+        enum cf_err err = cf_engine_stage(follower->engine, i, &served, &stage, detail);
         /* Marks may lie before the old ones, when the indexer could not read a shard: the tail takes those
          * back. */
         for (uint32_t s = 0; err == CF_OK && s < follower->followed_count; s++) {
@@ -247,7 +252,7 @@ static enum cf_err adopt_arrivals(struct cf_follower *follower, uint64_t now_ms,
                                         detail);
         }
         if (err != CF_OK) {
-            cf_mapped_free(mapped);
+            cf_served_free(served);
             cf_stage_free(stage);
             return err;
         }
@@ -302,6 +307,26 @@ static void count_unreadable(struct cf_follower *follower)
     cf_engine_set_unreadable(follower->engine, names.count, text);
 }
 
+/* A tail has no bound: what is described must be found. It grows for as long as nothing is indexed. */
+static void warn_of_tails(struct cf_follower *follower)
+{
+    struct cf_index_status status[CF_SPACE_COUNT];
+    cf_engine_status(follower->engine, status);
+    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+        uint64_t *warn = &follower->tail_warn[i];
+        if (status[i].tail < TAIL_LARGE)
+            *warn = TAIL_LARGE;
+        if (status[i].tail < *warn)
+            continue;
+        cf_log(
+            CF_LOG_WARN, "tail_large",
+            "space=%s albums=%llu bytes=%llu detail=\"they are searched one by one: is an indexer running?\"",
+            cf_spaces[i].name, (unsigned long long)status[i].tail,
+            (unsigned long long)status[i].tail * cf_ann_row_bytes(cf_spaces[i].dim));
+        *warn = 2 * status[i].tail;
+    }
+}
+
 enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *detail)
 {
     uint64_t began_ms = cf_clock_mono_ms();
@@ -309,7 +334,7 @@ enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *det
     cf_arena_reset(follower->arena);
     enum cf_err err = follower->has_begun ? CF_OK : begin(follower, detail);
     for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
-        cf_arrivals_look(&follower->arrivals[i], cf_engine_generation(follower->engine, i), began_ms);
+        cf_arrivals_look(&follower->arrivals[i], cf_engine_served(follower->engine, i), began_ms);
     if (err == CF_OK)
         err = cf_engine_unsettled(follower->engine, follower->arena, &unsettled);
     if (err != CF_OK)
@@ -327,6 +352,7 @@ enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *det
         return cf_fail(detail, CF_E_SHUTTING_DOWN, "the worker is ending");
     cf_engine_caught_up(follower->engine, began_ms);
     count_unreadable(follower);
+    warn_of_tails(follower);
     if (complete)
         settle(follower, &unsettled);
     return adopt_arrivals(follower, cf_clock_mono_ms(), detail);

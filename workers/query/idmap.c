@@ -6,7 +6,7 @@
 
 enum { IDMAP_CAPACITY_MIN = 64 };
 
-static uint64_t hash_id(struct cf_str id)
+uint64_t cf_idmap_hash(struct cf_str id)
 {
     return cf_xxh3((struct cf_bytes){(const uint8_t *)id.data, id.len});
 }
@@ -48,9 +48,14 @@ void cf_idmap_fini(struct cf_idmap *map)
     *map = (struct cf_idmap){0};
 }
 
+struct cf_keyed *cf_idmap_find_hashed(const struct cf_idmap *map, uint64_t hash, struct cf_str id)
+{
+    return map->count ? map->slots[probe(map, hash, id)].entry : NULL;
+}
+
 struct cf_keyed *cf_idmap_find(const struct cf_idmap *map, struct cf_str id)
 {
-    return map->count ? map->slots[probe(map, hash_id(id), id)].entry : NULL;
+    return cf_idmap_find_hashed(map, cf_idmap_hash(id), id);
 }
 
 enum cf_err cf_idmap_reserve(struct cf_idmap *map, size_t more)
@@ -66,7 +71,7 @@ enum cf_err cf_idmap_add(struct cf_idmap *map, struct cf_keyed *entry)
     enum cf_err err = cf_idmap_reserve(map, 1);
     if (err != CF_OK)
         return err;
-    uint64_t hash = hash_id(entry->id);
+    uint64_t hash = cf_idmap_hash(entry->id);
     map->slots[probe(map, hash, entry->id)] = (struct cf_idmap_slot){hash, entry};
     map->count++;
     return CF_OK;
@@ -77,7 +82,7 @@ struct cf_keyed *cf_idmap_take(struct cf_idmap *map, struct cf_str id)
     if (!map->count)
         return NULL;
     size_t mask = map->capacity - 1;
-    size_t hole = probe(map, hash_id(id), id);
+    size_t hole = probe(map, cf_idmap_hash(id), id);
     struct cf_keyed *entry = map->slots[hole].entry;
     if (!entry)
         return NULL;

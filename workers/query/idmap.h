@@ -23,7 +23,10 @@ struct cf_idmap {
 };
 
 void cf_idmap_fini(struct cf_idmap *map); /* forgets the entries; a zeroed map needs no init */
+uint64_t cf_idmap_hash(struct cf_str id);
 struct cf_keyed *cf_idmap_find(const struct cf_idmap *map, struct cf_str id); /* NULL when not there */
+/* The same with the hash of the id, for who asks several maps. */
+struct cf_keyed *cf_idmap_find_hashed(const struct cf_idmap *map, uint64_t hash, struct cf_str id);
 /* The id must not be in the map yet. CF_E_NO_MEMORY leaves the map as it was. */
 enum cf_err cf_idmap_add(struct cf_idmap *map, struct cf_keyed *entry) CF_MUST_CHECK;
 /* Room for `more` additions, none of which can then fail. */

@@ -83,6 +83,8 @@ enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *conf
     if (err == CF_OK)
         err =
             cf_pool_new(loop, SEARCH_THREADS, (size_t)made->job_count_max, search, made, &made->pool, detail);
+    if (err == CF_OK && config->query_recall_check_one_in)
+        err = cf_engine_check_recall(engine, (uint64_t)config->query_recall_check_one_in, detail);
     if (err == CF_OK)
         *role = made;
     else
@@ -106,6 +108,7 @@ void cf_query_role_free(struct cf_query_role *role)
     if (!role)
         return;
     cf_pool_free(role->pool);
+    cf_engine_end_checks(role->engine); /* before anybody closes the shards */
     while (role->jobs)
         free_job(role, role->jobs);
     cf_search_context_free(role->context);

@@ -3,9 +3,9 @@
 #ifndef CF_WORKERS_QUERY_ROLE_H
 #define CF_WORKERS_QUERY_ROLE_H
 
+#include "common/decoder/decoder.h"
 #include "workers/query/follower.h"
 #include "workers/query/search.h"
-#include "workers/runner/decoder.h"
 #include "workers/runner/runner.h"
 
 struct cf_query_role;

@@ -1,6 +1,6 @@
 /* One query message in, one answer message out: checks what was asked, searches every target, writes the
- * reply. What is wrong with the whole request, or with its only target, is an error message; a bad target
- * among several fails alone. One context a searching thread. */
+ * reply. Requests for vectors likewise. What is wrong with the whole request, or with its only target, is an
+ * error message; a bad target among several fails alone. One context a searching thread. */
 #ifndef CF_WORKERS_QUERY_SEARCH_H
 #define CF_WORKERS_QUERY_SEARCH_H
 

@@ -1,133 +1,209 @@
 #include "workers/query/tail.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
-struct cf_tail *cf_tail_new(uint32_t dim)
-{
-    struct cf_tail *tail = calloc(1, sizeof *tail);
-    if (tail)
-        tail->dim = dim;
-    return tail;
-}
+/* A run is merged with the one before it when that is less than so many times as large. */
+enum { MERGE_RATIO = 4, ROW_ALIGN = 64 };
 
-void cf_tail_free(struct cf_tail *tail)
+static void drop_run(struct cf_tail_run *run)
 {
-    if (!tail)
+    if (!run || atomic_fetch_sub(&run->refs, 1) > 1)
         return;
-    size_t at = 0;
-    for (struct cf_keyed *entry; (entry = cf_idmap_next(&tail->map, &at));)
-        free(entry);
-    cf_idmap_fini(&tail->map);
-    for (size_t i = 0; i < tail->block_count; i++)
-        free(tail->blocks[i]);
-    free(tail->blocks);
-    free(tail->owners);
-    free(tail);
+    cf_idmap_fini(&run->map);
+    free(run->entries);
+    free(run->ids);
+    free(run->rows);
+    free(run->owners);
+    free(run);
 }
 
-static float *row_at(const struct cf_tail *tail, size_t row)
+struct cf_tail cf_tail_share(const struct cf_tail *tail)
 {
-    return tail->blocks[row / CF_TAIL_BLOCK_ROWS] + row % CF_TAIL_BLOCK_ROWS * tail->dim;
+    for (size_t i = 0; i < tail->run_count; i++)
+        atomic_fetch_add(&tail->runs[i]->refs, 1);
+    return *tail;
 }
 
-/* One block more; the lists of blocks and owners grow by doubling. */
-static enum cf_err add_block(struct cf_tail *tail)
+void cf_tail_fini(struct cf_tail *tail)
 {
-    size_t count = tail->block_count;
-    if ((count & (count - 1)) == 0) {
-        size_t capacity = count ? count * 2 : 1;
-        float **blocks = realloc(tail->blocks, capacity * sizeof *blocks);
-        if (!blocks)
-            return CF_E_NO_MEMORY;
-        tail->blocks = blocks;
-        struct cf_tail_entry **owners = realloc(tail->owners, capacity * CF_TAIL_BLOCK_ROWS * sizeof *owners);
-        if (!owners)
-            return CF_E_NO_MEMORY;
-        tail->owners = owners;
+    for (size_t i = 0; i < tail->run_count; i++)
+        drop_run(tail->runs[i]);
+    *tail = (struct cf_tail){.row_bytes = tail->row_bytes};
+}
+
+/* ---- making a run ---- */
+
+struct sizes {
+    size_t id_bytes, row_count;
+};
+
+static struct sizes measure(const struct cf_tail_entry *entries, size_t count)
+{
+    struct sizes sizes = {0, 0};
+    for (size_t i = 0; i < count; i++) {
+        sizes.id_bytes += entries[i].album.id.len;
+        sizes.row_count += entries[i].row != NULL;
     }
-    float *block = malloc((size_t)CF_TAIL_BLOCK_ROWS * tail->dim * sizeof *block);
-    if (!block)
+    return sizes;
+}
+
+static struct cf_tail_run *new_run(struct sizes sizes, size_t count, size_t row_bytes)
+{
+    struct cf_tail_run *run = calloc(1, sizeof *run);
+    if (!run)
+        return NULL;
+    atomic_init(&run->refs, 1);
+    run->entries = malloc((count + 1) * sizeof *run->entries);
+    run->ids = malloc(sizes.id_bytes + 1);
+    run->owners = malloc((sizes.row_count + 1) * sizeof *run->owners);
+    run->rows = sizes.row_count ? aligned_alloc(ROW_ALIGN, sizes.row_count * row_bytes) : NULL;
+    if (run->entries && run->ids && run->owners && (run->rows || !sizes.row_count) &&
+        cf_idmap_reserve(&run->map, count) == CF_OK)
+        return run;
+    drop_run(run);
+    return NULL;
+}
+
+static const void *add_row(struct cf_tail_run *run, const struct cf_tail_entry *owner, const void *row,
+                           size_t row_bytes)
+{
+    uint8_t *copy = run->rows + run->row_count * row_bytes;
+    memcpy(copy, row, row_bytes);
+    run->owners[run->row_count++] = owner;
+    return copy;
+}
+
+/* The entry of the album in a run that is being made; room for it was reserved. */
+static struct cf_tail_entry *own_entry(struct cf_tail_run *run, struct cf_str id, size_t *id_bytes)
+{
+    struct cf_tail_entry *own = (struct cf_tail_entry *)cf_idmap_find(&run->map, id);
+    if (own)
+        return own;
+    own = &run->entries[run->entry_count++];
+    own->key.id = (struct cf_str){run->ids + *id_bytes, id.len};
+    memcpy(run->ids + *id_bytes, id.data, id.len);
+    *id_bytes += id.len;
+    enum cf_err err = cf_idmap_add(&run->map, &own->key);
+    CF_CHECK(err == CF_OK);
+    return own;
+}
+
+/* NULL when memory is short. */
+static struct cf_tail_run *make_run(const struct cf_tail_entry *entries, size_t count, size_t row_bytes)
+{
+    struct cf_tail_run *run = new_run(measure(entries, count), count, row_bytes);
+    size_t id_bytes = 0;
+    for (size_t i = 0; run && i < count; i++) {
+        struct cf_tail_entry *own = own_entry(run, entries[i].album.id, &id_bytes);
+        own->album = entries[i].album;
+        own->album.id = own->key.id;
+        own->forgotten = entries[i].forgotten;
+        own->row = entries[i].row ? add_row(run, own, entries[i].row, row_bytes) : NULL;
+    }
+    return run;
+}
+
+/* ---- merging ---- */
+
+/* What both say, without what the newer one says better; what is forgotten needs no word when nothing older
+ * is left that speaks of it. NULL when memory is short. */
+static struct cf_tail_run *merge(const struct cf_tail_run *older, const struct cf_tail_run *newer,
+                                 bool oldest, size_t row_bytes)
+{
+    size_t count = 0;
+    struct cf_tail_entry *entries = malloc((older->entry_count + newer->entry_count + 1) * sizeof *entries);
+    if (!entries)
+        return NULL;
+    for (size_t i = 0; i < older->entry_count; i++)
+        if (!cf_idmap_find(&newer->map, older->entries[i].key.id))
+            entries[count++] = older->entries[i];
+    for (size_t i = 0; i < newer->entry_count; i++)
+        if (!(oldest && newer->entries[i].forgotten))
+            entries[count++] = newer->entries[i];
+    struct cf_tail_run *run = make_run(entries, count, row_bytes);
+    free(entries);
+    return run;
+}
+
+static bool are_similar(const struct cf_tail_run *older, const struct cf_tail_run *newer)
+{
+    return older->entry_count < MERGE_RATIO * newer->entry_count &&
+           older->entry_count + newer->entry_count <= CF_TAIL_RUN_MAX;
+}
+
+/* The last two runs into one. False when memory is short: they stay as they are. */
+static bool merge_last(struct cf_tail *tail)
+{
+    struct cf_tail_run **last = &tail->runs[tail->run_count - 2];
+    struct cf_tail_run *merged = merge(last[0], last[1], tail->run_count == 2, tail->row_bytes);
+    if (!merged)
+        return false;
+    drop_run(last[0]);
+    drop_run(last[1]);
+    last[0] = merged;
+    tail->run_count--;
+    return true;
+}
+
+static void count_run(struct cf_tail *tail, const struct cf_tail_run *run)
+{
+    for (size_t i = 0; i < run->entry_count; i++) {
+        const struct cf_tail_entry *entry = &run->entries[i], *old = cf_tail_find(tail, entry->key.id);
+        tail->entry_count = tail->entry_count + !entry->forgotten - (old != NULL);
+        tail->row_count = tail->row_count + (entry->row != NULL) - (old && old->row);
+    }
+}
+
+enum cf_err cf_tail_put(struct cf_tail *tail, const struct cf_tail_entry *entries, size_t count)
+{
+    if (count == 0)
+        return CF_OK;
+    if (tail->run_count == CF_TAIL_RUNS_MAX && !merge_last(tail))
         return CF_E_NO_MEMORY;
-    tail->blocks[tail->block_count++] = block;
+    struct cf_tail_run *run = make_run(entries, count, tail->row_bytes);
+    if (!run)
+        return CF_E_NO_MEMORY;
+    count_run(tail, run);
+    tail->runs[tail->run_count++] = run;
+    while (tail->run_count > 1 &&
+           are_similar(tail->runs[tail->run_count - 2], tail->runs[tail->run_count - 1]) &&
+           merge_last(tail)) {
+    }
     return CF_OK;
 }
 
-static void give_row(struct cf_tail *tail, struct cf_tail_entry *entry)
-{
-    entry->row = tail->row_count++;
-    entry->vector = row_at(tail, entry->row);
-    tail->owners[entry->row] = entry;
-}
+/* ---- reading ---- */
 
-/* The last row moves into the gap, so that rows stay without holes. */
-static void take_row(struct cf_tail *tail, struct cf_tail_entry *entry)
+static const struct cf_tail_entry *find_any(const struct cf_tail *tail, struct cf_str id)
 {
-    struct cf_tail_entry *last = tail->owners[--tail->row_count];
-    if (last != entry) {
-        memcpy(entry->vector, last->vector, tail->dim * sizeof *entry->vector);
-        last->vector = entry->vector;
-        last->row = entry->row;
-        tail->owners[last->row] = last;
-    }
-    entry->vector = NULL;
-    if (tail->row_count + 2 * CF_TAIL_BLOCK_ROWS <= tail->block_count * CF_TAIL_BLOCK_ROWS)
-        free(tail->blocks[--tail->block_count]);
-}
-
-static enum cf_err add_entry(struct cf_tail *tail, struct cf_str id, struct cf_tail_entry **out)
-{
-    struct cf_tail_entry *entry = malloc(sizeof *entry + id.len);
-    if (!entry)
-        return CF_E_NO_MEMORY;
-    char *copy = (char *)(entry + 1);
-    memcpy(copy, id.data, id.len);
-    *entry = (struct cf_tail_entry){.key = {{copy, id.len}}};
-    enum cf_err err = cf_idmap_add(&tail->map, &entry->key);
-    if (err != CF_OK)
-        free(entry);
-    else
-        *out = entry;
-    return err;
-}
-
-enum cf_err cf_tail_put(struct cf_tail *tail, const struct cf_tail_album *album, const float *vector)
-{
-    if (vector && tail->row_count == tail->block_count * CF_TAIL_BLOCK_ROWS) {
-        enum cf_err err = add_block(tail);
-        if (err != CF_OK)
-            return err;
-    }
-    struct cf_tail_entry *entry = (struct cf_tail_entry *)cf_idmap_find(&tail->map, album->id);
-    if (!entry) {
-        enum cf_err err = add_entry(tail, album->id, &entry);
-        if (err != CF_OK)
-            return err;
-    }
-    entry->album = *album;
-    entry->album.id = entry->key.id;
-    if (vector && !entry->vector)
-        give_row(tail, entry);
-    else if (!vector && entry->vector)
-        take_row(tail, entry);
-    if (vector)
-        memcpy(entry->vector, vector, tail->dim * sizeof *vector);
-    return CF_OK;
-}
-
-void cf_tail_drop(struct cf_tail *tail, struct cf_str id)
-{
-    struct cf_tail_entry *entry = (struct cf_tail_entry *)cf_idmap_take(&tail->map, id);
-    if (entry && entry->vector)
-        take_row(tail, entry);
-    free(entry);
+    if (tail->run_count == 0)
+        return NULL;
+    uint64_t hash = cf_idmap_hash(id);
+    const struct cf_keyed *found = NULL;
+    for (size_t i = tail->run_count; !found && i-- > 0;)
+        found = cf_idmap_find_hashed(&tail->runs[i]->map, hash, id);
+    return (const struct cf_tail_entry *)found;
 }
 
 const struct cf_tail_entry *cf_tail_find(const struct cf_tail *tail, struct cf_str id)
 {
-    return (const struct cf_tail_entry *)cf_idmap_find(&tail->map, id);
+    const struct cf_tail_entry *entry = find_any(tail, id);
+    return entry && !entry->forgotten ? entry : NULL;
 }
 
-const struct cf_tail_entry *cf_tail_next(const struct cf_tail *tail, size_t *at)
+bool cf_tail_is_newest(const struct cf_tail *tail, const struct cf_tail_entry *entry)
 {
-    return (const struct cf_tail_entry *)cf_idmap_next(&tail->map, at);
+    return !entry->forgotten && find_any(tail, entry->key.id) == entry;
+}
+
+const struct cf_tail_entry *cf_tail_next(const struct cf_tail *tail, struct cf_tail_place *place)
+{
+    for (; place->run < tail->run_count; place->run++, place->entry = 0)
+        while (place->entry < tail->runs[place->run]->entry_count) {
+            const struct cf_tail_entry *entry = &tail->runs[place->run]->entries[place->entry++];
+            if (cf_tail_is_newest(tail, entry))
+                return entry;
+        }
+    return NULL;
 }

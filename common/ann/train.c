@@ -1,0 +1,95 @@
+/* What is learned from the sample before the second pass. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ann/build.h"
+#include "common/ann/project.h"
+
+/* Steps of shorts follow the spread of a dimension, those of rows its square root; but none is narrower than this share of the average. */
+#define STEP_LEAST .06f
+#define SHORT_STEP_LEAST .01f
+
+static void learn_mean(const struct cf_ann_survey *s, uint32_t dim, double *sums, float *mean)
+{
+    memset(sums, 0, dim * sizeof *sums);
+    for (uint32_t i = 0; i < s->sample_count; i++)
+        for (uint32_t j = 0; j < dim; j++)
+            sums[j] += (double)s->vectors[(size_t)i * dim + j];
+    for (uint32_t j = 0; j < dim; j++)
+        mean[j] = s->sample_count ? (float)(sums[j] / s->sample_count) : 0;
+}
+
+/* Square roots of mean squares, none below a share of their average; ones where all is zero. */
+static void steps_of(const double *squares, uint32_t dim, double count, float least, float *steps)
+{
+    double total = 0;
+
+    for (uint32_t j = 0; j < dim; j++)
+        total += squares[j];
+    float average = count > 0 ? (float)sqrt(total / count / dim) : 0;
+    for (uint32_t j = 0; j < dim; j++) {
+        float step = count > 0 ? (float)sqrt(squares[j] / count) : 0;
+        steps[j] = average > 0 ? fmaxf(step, least * average) : 1;
+    }
+}
+
+static void learn_steps(const struct cf_ann_survey *s, const float *mean, uint32_t dim, double *squares, float *steps)
+{
+    memset(squares, 0, dim * sizeof *squares);
+    for (uint32_t i = 0; i < s->sample_count; i++)
+        for (uint32_t j = 0; j < dim; j++) {
+            double d = (double)s->vectors[(size_t)i * dim + j] - (double)mean[j];
+            squares[j] += d * d;
+        }
+    steps_of(squares, dim, s->sample_count, STEP_LEAST, steps);
+    for (uint32_t j = 0; j < dim; j++)
+        steps[j] = sqrtf(steps[j]);
+}
+
+/* From one in eight of the sample. */
+static void learn_short_steps(struct cf_ann_building *b, double *squares)
+{
+    const struct cf_ann_header *h = &b->image.header;
+    struct cf_ann_projection projection = {cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS),
+                                           h->row_dims, h->proj};
+    const float *mean = cf_ann_writable(b, CF_ANN_MEAN);
+    float centred[CF_ANN_DIM_MAX], y[CF_ANN_PROJ_MAX], unit;
+    int8_t bytes[CF_ANN_DIM_MAX];
+    int32_t sums[CF_ANN_PROJ_MAX];
+    uint32_t used = 0;
+
+    memset(squares, 0, h->proj * sizeof *squares);
+    for (uint32_t i = 0; i < b->survey.sample_count; i += 8, used++) {
+        for (uint32_t j = 0; j < h->dim; j++)
+            centred[j] = b->survey.vectors[(size_t)i * h->dim + j] - mean[j];
+        unit = cf_ann_bytes_of(centred, h->dim, h->row_dims, bytes);
+        cf_ann_project(&projection, (struct cf_ann_vectors8){bytes, h->row_dims, 1}, &unit, sums, y);
+        for (uint32_t p = 0; p < h->proj; p++)
+            squares[p] += (double)y[p] * (double)y[p];
+    }
+    steps_of(squares, h->proj, used, SHORT_STEP_LEAST, cf_ann_writable(b, CF_ANN_SHORT_STEPS));
+}
+
+enum cf_err cf_ann_train(struct cf_ann_building *b)
+{
+    const struct cf_ann_header *h = &b->image.header;
+    struct cf_ann_sample sample = {b->survey.vectors, b->survey.sample_count, h->dim};
+    float *mean = cf_ann_writable(b, CF_ANN_MEAN), *steps = cf_ann_writable(b, CF_ANN_STEPS);
+    double *sums = calloc(h->dim > CF_ANN_PROJ_MAX ? h->dim : CF_ANN_PROJ_MAX, sizeof *sums);
+    enum cf_err err = CF_OK;
+
+    if (!sums)
+        return CF_E_NO_MEMORY;
+    learn_mean(&b->survey, h->dim, sums, mean);
+    learn_steps(&b->survey, mean, h->dim, sums, steps);
+    for (uint32_t j = h->dim; j < h->row_dims; j++)
+        steps[j] = 1;
+    if (h->proj)
+        err = cf_ann_project_train(&sample, mean, h->proj, b->params->seed, &b->crew,
+                                   cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS));
+    if (h->proj && !err)
+        learn_short_steps(b, sums);
+    free(sums);
+    return err;
+}

@@ -1,0 +1,241 @@
+#include "workers/indexer/served.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+static void drop(struct cf_part *part)
+{
+    cf_ann_free(part->ann);
+    cf_arena_free(part->arena);
+    *part = (struct cf_part){0};
+}
+
+struct cf_served cf_served(const struct cf_home *home, const struct cf_space *space)
+{
+    return (struct cf_served){.home = home, .space = space};
+}
+
+void cf_served_fini(struct cf_served *served)
+{
+    drop(&served->small);
+    drop(&served->whole);
+    served->count = 0;
+}
+
+const struct cf_part *cf_served_newest(const struct cf_served *served)
+{
+    return served->small.generation.generation ? &served->small : &served->whole;
+}
+
+enum cf_err cf_served_path(const struct cf_served *served, uint64_t number, uint64_t base, char *path,
+                           size_t size, struct cf_detail *detail)
+{
+    const char *space = served->space->name;
+    return base ? cf_generation_small_path(served->home, space, number, base, path, size, detail)
+                : cf_generation_path(served->home, space, number, path, size, detail);
+}
+
+/* ---- opening ---- */
+
+static uint64_t modified_ms(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return cf_clock_wall_ms();
+    return (uint64_t)info.st_mtim.tv_sec * 1000 + (uint64_t)info.st_mtim.tv_nsec / 1000000;
+}
+
+static enum cf_err check_fit(const struct cf_served *served, const struct cf_part *part, uint64_t number,
+                             uint64_t base, struct cf_detail *detail)
+{
+    const struct cf_generation *generation = &part->generation;
+    const struct cf_ann_info info = cf_ann_info(part->ann);
+    if (!cf_str_is(generation->space, served->space->name) || generation->generation != number ||
+        generation->base != base || info.tag_bytes != CF_GENERATION_TAG_BYTES)
+        return cf_fail(detail, CF_E_CORRUPT,
+                       "it holds generation %" PRIu64 " (base %" PRIu64 ") of the space %.*s",
+                       generation->generation, generation->base, CF_STR_ARG(generation->space));
+    if (generation->space_version != served->space->version || info.dim != served->space->dim)
+        return cf_fail(detail, CF_E_BAD_VERSION, "it holds version %u of the space: %u is wanted",
+                       generation->space_version, served->space->version);
+    return CF_OK;
+}
+
+/* A small one covers all that its base does. */
+static enum cf_err check_base(const struct cf_served *served, const struct cf_part *part,
+                              struct cf_detail *detail)
+{
+    const struct cf_generation *base = &served->whole.generation;
+    if (part->generation.base != base->generation)
+        return cf_fail(detail, CF_E_NOT_FOUND, "it adds to generation %" PRIu64 ", which is not there",
+                       part->generation.base);
+    for (size_t i = 0; i < base->mark_count; i++)
+        if (cf_generation_mark(&part->generation, base->marks[i].shard) < base->marks[i].log_seq)
+            return cf_fail(detail, CF_E_CORRUPT,
+                           "it covers less of %.*s than generation %" PRIu64 ", its base",
+                           CF_STR_ARG(base->marks[i].shard), base->generation);
+    return CF_OK;
+}
+
+static enum cf_err read_attachment(struct cf_part *part, struct cf_detail *detail)
+{
+    struct cf_bytes copy = cf_arena_bytes(part->arena, cf_ann_attachment(part->ann));
+    return copy.data ? cf_generation_decode(copy, part->arena, &part->generation, detail)
+                     : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
+}
+
+static enum cf_err open_part(const struct cf_served *served, uint64_t number, uint64_t base,
+                             struct cf_part *part, struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    part->arena = cf_arena_new();
+    enum cf_err err = part->arena ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
+    if (err == CF_OK)
+        err = cf_served_path(served, number, base, path, sizeof path, detail);
+    if (err == CF_OK)
+        err = cf_ann_open(path, &part->ann, detail);
+    if (err == CF_OK)
+        err = cf_ann_verify(part->ann, detail);
+    if (err == CF_OK)
+        err = read_attachment(part, detail);
+    if (err == CF_OK)
+        err = check_fit(served, part, number, base, detail);
+    if (err == CF_OK && base)
+        err = check_base(served, part, detail);
+    if (err == CF_OK) {
+        part->count = cf_ann_info(part->ann).count;
+        part->published_ms = modified_ms(path);
+    }
+    return err;
+}
+
+/* An album counts once: the small one's items and hidden albums take the place of the base's. */
+static uint64_t count_findable(const struct cf_served *served)
+{
+    uint64_t replaced = 0;
+    const struct cf_generation *small = &served->small.generation;
+    for (uint64_t i = 0; i < served->small.count; i++)
+        replaced += cf_ann_find(served->whole.ann, cf_ann_id(served->small.ann, i)) != CF_ANN_NONE;
+    for (size_t i = 0; i < small->hidden_count; i++) {
+        struct cf_str id = small->hidden[i];
+        replaced += cf_ann_find(served->whole.ann, (struct cf_bytes){(const uint8_t *)id.data, id.len}) !=
+                    CF_ANN_NONE;
+    }
+    return served->whole.count + served->small.count - replaced;
+}
+
+enum cf_err cf_served_adopt(struct cf_served *served, uint64_t number, uint64_t base,
+                            struct cf_detail *detail)
+{
+    struct cf_part part = {0};
+    enum cf_err err = open_part(served, number, base, &part, detail);
+    if (err != CF_OK) {
+        drop(&part);
+        return err;
+    }
+    drop(&served->small);
+    if (!base) {
+        drop(&served->whole);
+        served->damaged = false;
+    }
+    *(base ? &served->small : &served->whole) = part;
+    if (number > served->highest)
+        served->highest = number;
+    served->count = count_findable(served);
+    return CF_OK;
+}
+
+/* ---- the disk ---- */
+
+static bool report(const struct cf_served *served, enum cf_err err, const char *event, uint64_t number,
+                   const struct cf_detail *detail)
+{
+    if (err != CF_OK)
+        cf_log(CF_LOG_ERROR, event, "space=%s generation=%" PRIu64 " error=%s detail=\"%s\"",
+               served->space->name, number, cf_err_name(err), detail->text);
+    return err == CF_OK;
+}
+
+/* The newest good one of `base` (0: a whole one). Whether there is one. */
+static bool load_newest(struct cf_served *served, uint64_t base)
+{
+    struct cf_detail detail = {""};
+    uint64_t number = 0;
+    for (;;) {
+        enum cf_err err =
+            cf_generation_newest_small(served->home, served->space->name, base, number, &number, &detail);
+        if (err == CF_E_NOT_FOUND)
+            return false;
+        if (!report(served, err, "indexes_unreadable", number, &detail))
+            return false;
+        if (number > served->highest)
+            served->highest = number;
+        bool damaged = served->damaged;
+        if (report(served, cf_served_adopt(served, number, base, &detail), "index_ignored", number,
+                   &detail)) {
+            served->damaged = damaged;
+            return true;
+        }
+        served->damaged = served->damaged || base == 0;
+    }
+}
+
+void cf_served_load(struct cf_served *served)
+{
+    struct cf_detail detail = {""};
+    (void)report(served, cf_generation_reserved(served->home, served->space->name, &served->highest, &detail),
+                 "numbers_unreadable", 0, &detail);
+    if (report(served, cf_generation_sweep(served->home, served->space->name, &detail), "indexes_unreadable",
+               0, &detail) &&
+        load_newest(served, 0))
+        (void)load_newest(served, served->whole.generation.generation);
+}
+
+static bool is_gone(const struct cf_served *served, const struct cf_part *part)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct stat info;
+    const struct cf_generation *generation = &part->generation;
+    return generation->generation != 0 &&
+           cf_served_path(served, generation->generation, generation->base, path, sizeof path, NULL) ==
+               CF_OK &&
+           stat(path, &info) != 0 && errno == ENOENT;
+}
+
+void cf_served_notice_gone(struct cf_served *served)
+{
+    bool whole = is_gone(served, &served->whole);
+    if (!whole && !is_gone(served, &served->small))
+        return;
+    cf_log(CF_LOG_WARN, "index_gone", "space=%s generation=%" PRIu64 " detail=\"its file was deleted\"",
+           served->space->name, (whole ? &served->whole : &served->small)->generation.generation);
+    drop(&served->small);
+    if (whole)
+        drop(&served->whole);
+    served->count = served->whole.count;
+}
+
+static void delete_between(const struct cf_served *served, uint64_t base, uint64_t previous, uint64_t number)
+{
+    char path[CF_HOME_PATH_MAX];
+    while (cf_generation_newest_small(served->home, served->space->name, base, number, &number, NULL) ==
+               CF_OK &&
+           number > previous)
+        if (cf_served_path(served, number, base, path, sizeof path, NULL) != CF_OK || unlink(path) != 0)
+            return;
+}
+
+void cf_served_prune(const struct cf_served *served, uint64_t previous, size_t keep)
+{
+    const char *name = served->space->name;
+    struct cf_detail detail = {""};
+    const struct cf_generation *newest = &cf_served_newest(served)->generation;
+    delete_between(served, newest->base, previous, newest->generation);
+    if (cf_generation_prune(served->home, name, served->whole.generation.generation, keep, &detail) != CF_OK)
+        cf_log(CF_LOG_WARN, "old_index_kept", "space=%s detail=\"%s\"", name, detail.text);
+}

@@ -87,7 +87,7 @@ def check_includes(root, path, text, breaches):
         if found.group(1) == '"' and (root / target).exists() and not may_include(path, target):
             breaches.append(f"{path}:{line}: {room_of(path)} may not include {target}")
         for header, homes in HOMES.items():
-            if target.endswith(header) and path not in homes:
+            if f"/{target}".endswith(f"/{header}") and path not in homes:
                 breaches.append(f"{path}:{line}: {header} belongs to {', '.join(sorted(homes))} only")
 
 

@@ -3,10 +3,12 @@
 enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000, REST_FACTOR = 2 };
 /* Smaller indexes are built whole in no time. */
 enum { LARGE = 1024, CHANGED_ONE_IN = 4, HIDDEN_ONE_IN = 16 };
+/* So many are built whole in a few seconds, as a small one of that size is. */
+enum { BRIEF = 4096 };
 /* Fewer than FEW, or one in FEW_ONE_IN of the small generation, are few: they do not pay for its build. MANY,
- * and one in MANY_ONE_IN of it, are many: a tail of 4,096 takes a query of 960 dimensions about 0.2 ms to
+ * and one in MANY_ONE_IN of it, are many: a tail of 2,048 takes a query of 960 dimensions about 0.1 ms to
  * scan. */
-enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, MANY = 4096, MANY_ONE_IN = 16 };
+enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, MANY = 2048, MANY_ONE_IN = 16 };
 
 uint64_t cf_plan_changed_max(uint64_t base)
 {
@@ -29,7 +31,8 @@ void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan
     plan->behind = view->behind;
     plan->few = view->base >= LARGE && (view->waiting < FEW || view->waiting < view->small / FEW_ONE_IN);
     plan->many = view->waiting >= MANY + view->small / MANY_ONE_IN;
-    plan->kind = cf_plan_kind(view->base, view->changed, 0);
+    plan->brief = view->base <= BRIEF && view->changed <= BRIEF - view->base;
+    plan->kind = view->building && view->base ? CF_PLAN_SMALL : cf_plan_kind(view->base, view->changed, 0);
     plan->position = view->position;
 }
 

@@ -10,6 +10,9 @@
  * that changed since its base, so it costs as much as it holds, and a whole one follows when it outgrows a
  * quarter of its base. Every album is then part of few whole builds, however many come.
  *
+ * A whole one of some size is built beside the rounds, where it takes long; meanwhile small ones of the
+ * current whole one come as before, however much has changed, so that what waits stays little.
+ *
  * Every generation costs queries something, so a few stragglers beside a large index wait for a minute:
  * queries find them all the same. */
 #ifndef CF_WORKERS_INDEXER_PLAN_H
@@ -28,6 +31,7 @@ uint64_t cf_plan_changed_max(uint64_t base);
 struct cf_plan {
     bool observed, behind;
     bool few, many;                       /* what the index does not cover, beside what it does */
+    bool brief;                           /* a whole one would be built in no time */
     enum cf_plan_kind kind;               /* what would be built now, as far as a look can tell */
     uint64_t position;                    /* of all shards together, when last looked at */
     uint64_t changed_ms, behind_ms;       /* since when nothing was written, since when it is behind */
@@ -43,6 +47,7 @@ struct cf_plan_view {
     uint64_t changed;  /* log entries that its whole generation does not cover */
     uint64_t base;     /* albums in the whole generation; 0 without one */
     uint64_t small;    /* albums in the small one */
+    bool building;     /* a whole one is being built beside: only small ones can be */
 };
 void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan_view *view);
 bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, uint64_t now_ms);

@@ -1,6 +1,8 @@
 #include "workers/indexer/plan.h"
 
-enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000, REST_FACTOR = 2 };
+enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000 };
+/* How long a build keeps the next one of its kind away, of its own length: it and the rest after it. */
+static const uint64_t rest_quarters[CF_PLAN_KIND_COUNT] = {[CF_PLAN_WHOLE] = 8, [CF_PLAN_SMALL] = 5};
 /* Smaller indexes are built whole in no time. */
 enum { LARGE = 1024, CHANGED_ONE_IN = 4, HIDDEN_ONE_IN = 16 };
 /* So many are built whole in a few seconds, as a small one of that size is. */
@@ -50,7 +52,7 @@ bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, 
 void cf_plan_built(struct cf_plan *plan, enum cf_plan_kind kind, uint64_t started_ms, uint64_t now_ms)
 {
     plan->behind = false;
-    plan->rest_ms[kind] = started_ms + REST_FACTOR * (now_ms - started_ms);
+    plan->rest_ms[kind] = started_ms + rest_quarters[kind] * (now_ms - started_ms) / 4;
     plan->retry_ms = plan->retry_at_ms = 0;
 }
 

@@ -3,7 +3,8 @@
  * An index is behind when some shard has log entries that it does not cover. It is built again once nothing
  * was written for indexer.quiet_ms, or once it has been behind for indexer.interval_ms, or as soon as so much
  * waits that searching it one by one costs queries more than a build costs; but not before twice the length
- * of the last build of its kind since that build began: half of the time is always left to others. After a
+ * of the last whole build since that build began, which leaves half of the time to others, or five quarters
+ * of the last small one, which has one thread only and takes the longer the busier the others are. After a
  * failed build the wait doubles.
  *
  * What is built is a small generation beside the whole one while that is the cheaper: a small one holds all

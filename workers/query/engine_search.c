@@ -36,7 +36,26 @@ static float bound(const struct search *search)
 
 static bool is_clear(const struct search *search, float distance, float slack)
 {
-    return search->measured >= MEASURED_MAX || distance >= CLEAR_TIMES * slack;
+    float radius = search->query->radius;
+    if (search->measured >= MEASURED_MAX)
+        return true;
+    if (radius > 0 && fabsf(distance - radius) <= slack)
+        return false;
+    return distance >= CLEAR_TIMES * slack;
+}
+
+/* Rows are rounded: what may be within the radius by its own vector is asked for by more. How much more the
+ * query's own rounding tells, of which those of its neighbours are the like. */
+static float wider_radius(struct search *search)
+{
+    const struct cf_engine_query *query = search->query;
+    uint32_t dim = cf_spaces[query->space].dim;
+    void *row = aligned_alloc(64, cf_ann_row_bytes(dim));
+    float wider = query->radius;
+    if (row && cf_ann_row_encode(query->vector, dim, row, NULL) == CF_OK)
+        wider += 2 * cf_ann_row_decode(row, dim, search->full);
+    free(row);
+    return wider;
 }
 
 /* To the vector in `full`. */
@@ -102,7 +121,7 @@ static void offer_item(const struct part *part, uint64_t item, float distance)
 static float measure_item(const struct part *part, const struct cf_ann_hit *hit, bool *clear)
 {
     struct search *search = part->search;
-    if (!*clear)
+    if (!*clear || search->query->radius > 0) /* those at the edge come last */
         *clear = is_clear(search, hit->distance, cf_ann_vector(part->mapped->ann, hit->item, search->full));
     if (*clear)
         return hit->distance;
@@ -116,9 +135,9 @@ static float measure_item(const struct part *part, const struct cf_ann_hit *hit,
 
 static void offer_hits(const struct part *part, const struct cf_ann_hit *hits, size_t count)
 {
-    bool clear = part->search->query->exact;
+    bool exact = part->search->query->exact, clear = false;
     for (size_t i = 0; i < count; i++) {
-        float distance = measure_item(part, &hits[i], &clear);
+        float distance = exact ? hits[i].distance : measure_item(part, &hits[i], &clear);
         if (distance <= bound(part->search))
             offer_item(part, hits[i].item, distance);
     }
@@ -130,7 +149,8 @@ static enum cf_err search_part(struct part *part, struct cf_ann_hit *hits, struc
     const struct cf_engine_query *query = search->query;
     struct cf_ann_query ask = {.vector = query->vector,
                                .k = query->k,
-                               .radius = query->radius,
+                               .radius =
+                                   query->radius > 0 && !query->exact ? wider_radius(search) : query->radius,
                                .recall = query->recall,
                                .exact = query->exact,
                                .full = query->exact ? full_item : NULL,
@@ -221,7 +241,8 @@ static void take_measured(struct search *search, void *arg, const struct cf_tail
                           float slack)
 {
     (void)arg;
-    if (distance > bound(search) || !keep_entry(search, entry))
+    float edge = search->query->radius > 0 ? slack : 0;
+    if (distance - edge > bound(search) || !keep_entry(search, entry))
         return;
     if (!is_clear(search, distance, slack)) {
         search->measured++;

@@ -12,7 +12,7 @@
 enum {
     PORTION = 16,
     MIXED_MAX = 200,
-    LEVELS = 12,           /* of codes, and of shorts */
+    LEVELS = 10,           /* of codes, and of shorts */
     LEAF_LEVELS = 32,      /* of leaves */
     POOL = 4096,           /* entries that a wide search keeps */
     DEEP_ENTRIES = 1 << 20 /* and that it looks at */
@@ -23,14 +23,13 @@ static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100};
 static const double grid_recall[CF_ANN_GRID_RECALL] = {.5,  .6,  .7,  .8,  .85, .9,   .925,
                                                        .95, .96, .97, .98, .99, .995, .999};
 static const uint32_t grid_codes[CF_ANN_GRID_K][LEVELS] = {
-    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024},
-    {40, 56, 80, 112, 144, 192, 256, 352, 512, 1024, 2048, 4000},
-    {160, 192, 256, 352, 448, 576, 768, 1024, 1408, 2048, 3000, 4000}};
-/* The last of each: shorts decide nothing, rows rank all that the codes left. */
+    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256},
+    {40, 56, 80, 112, 144, 192, 256, 352, 512, 1024},
+    {160, 192, 256, 352, 448, 576, 768, 1024, 1408, 2048}};
 static const uint32_t grid_shorts[CF_ANN_GRID_K][LEVELS] = {
-    {2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 1024},
-    {12, 14, 16, 20, 24, 32, 40, 56, 80, 128, 256, 4000},
-    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512, 1024, 4000}};
+    {2, 3, 4, 6, 8, 12, 16, 24, 32, 64},
+    {12, 14, 16, 20, 24, 32, 40, 56, 80, 128},
+    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512}};
 /* What things cost, in nanoseconds about: an entry looked at, one that survives, a row, a byte of all rows.
  * Only their proportions matter. */
 static const double cost_entry = 1.1, cost_code = 38, cost_row = 120, cost_row_byte = .06,
@@ -47,8 +46,7 @@ struct trial {
     const struct cf_ann *ann;
     float *vectors; /* of queries that are made */
     struct cf_ann_probe_query *queries;
-    float *reaches;             /* one a query */
-    double loss[CF_ANN_GRID_K]; /* what ranking by rows loses of recall */
+    float *reaches; /* one a query */
     uint32_t begin[KIND_COUNT + 1], leaves[LEAF_LEVELS];
     uint32_t deep; /* leaves of a wide search */
     struct tally *tallies;
@@ -373,7 +371,7 @@ static void make_queries(struct trial *t, const struct cf_ann_held *held, enum k
 
     for (uint32_t q = t->begin[kind]; q < t->begin[kind + 1]; q++) {
         uint32_t i = q - t->begin[kind];
-        float *made = kind == KIND_HELD ? NULL : t->vectors + (size_t)(q - t->begin[KIND_PERTURBED]) * dim;
+        float *made = t->vectors + (size_t)(q - held->count) * dim;
         t->queries[q].self = kind == KIND_HELD ? held->items[i] : UINT32_MAX;
         t->queries[q].vector = kind == KIND_HELD ? held->vectors + (size_t)i * dim : made;
         if (kind == KIND_PERTURBED)
@@ -402,67 +400,6 @@ static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held,
         err = t->errs[i];
     free(t->errs);
     return err;
-}
-
-/* ---- what rows lose ---- */
-
-/* A number of variance one, the same for equal distances: they are mostly copies. */
-static double noise_of(uint32_t query, double key)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &key, sizeof bits);
-    struct cf_rng rng = cf_rng(bits ^ query);
-    return 2 * (cf_rng_unit(&rng) + cf_rng_unit(&rng) + cf_rng_unit(&rng) - 1.5);
-}
-
-/* The order of rows is off from that of vectors by the errors of rows, about as much as it is off from what
- * other such errors make of it: a row is slack from its vector, in a direction that has nothing to do with
- * the query. */
-static void disturb(const struct cf_ann *ann, const struct cf_ann_probe_query *query, uint32_t number,
-                    double *out)
-{
-    const struct cf_ann_header *h = &ann->header;
-    struct cf_ann_row_head row;
-
-    for (uint32_t i = 0; i < query->count; i++) {
-        const struct cf_ann_neighbour *n = &query->neighbours[i];
-        memcpy(&row, ann->rows + n->item * cf_ann_row_stride(h), sizeof row);
-        out[i] = n->key + (double)row.slack / sqrt(h->dim) * noise_of(number, n->key);
-    }
-}
-
-/* How many of the first k are not among them in the other order. */
-static uint32_t displaced(const double *disturbed, uint32_t count, uint32_t k)
-{
-    uint32_t lost = 0;
-
-    for (uint32_t i = 0; i < k; i++) {
-        uint32_t nearer = 0;
-        for (uint32_t j = 0; j < count; j++)
-            nearer += disturbed[j] < disturbed[i];
-        lost += nearer >= k;
-    }
-    return lost;
-}
-
-/* Of held and perturbed queries; for k = 100 by the first half of what is known. */
-static void measure_loss(struct trial *t)
-{
-    uint64_t lost[CF_ANN_GRID_K] = {0}, all[CF_ANN_GRID_K] = {0};
-    double disturbed[CF_ANN_TRUTH_MAX];
-
-    for (uint32_t q = 0; q < t->begin[KIND_MIXED]; q++) {
-        const struct cf_ann_probe_query *query = &t->queries[q];
-        disturb(t->ann, query, q, disturbed);
-        for (unsigned g = 0; g < CF_ANN_GRID_K; g++) {
-            uint32_t k = grid_k[g] < query->count / 2 ? grid_k[g] : query->count / 2;
-            lost[g] += displaced(disturbed, query->count, k);
-            all[g] += k;
-        }
-    }
-    for (unsigned g = 0; g < CF_ANN_GRID_K; g++)
-        t->loss[g] = all[g] ? (double)lost[g] / (double)all[g] : 0;
 }
 
 /* ---- plans ---- */
@@ -515,7 +452,7 @@ static double cost_of_all(const struct trial *t)
     return (double)h->count * (cost_scan_row + cost_scan_byte * (double)cf_ann_row_stride(h));
 }
 
-static struct cf_ann_widths plan_of(const struct trial *t, unsigned kind_count, unsigned g, double needed)
+static struct cf_ann_widths plan_for(const struct trial *t, unsigned kind_count, unsigned g, double recall)
 {
     struct cf_ann_widths best = {0, 0, 0};
     double least = cost_of_all(t);
@@ -524,7 +461,7 @@ static struct cf_ann_widths plan_of(const struct trial *t, unsigned kind_count, 
         for (unsigned s = 0; s < LEVELS; s++) {
             double leaves = 1;
             for (unsigned kind = 0; kind < kind_count && leaves > 0; kind++) {
-                double wanted = leaves_for(t, (enum kind)kind, g, c, s, needed);
+                double wanted = leaves_for(t, (enum kind)kind, g, c, s, recall);
                 leaves = wanted == 0 || wanted > leaves ? wanted : leaves;
             }
             double cost = cost_of(t, leaves, grid_codes[g][c], grid_shorts[g][s]);
@@ -534,14 +471,6 @@ static struct cf_ann_widths plan_of(const struct trial *t, unsigned kind_count, 
             }
         }
     return best;
-}
-
-/* With what rows lose in reserve; where nothing but all rows keeps that, without. */
-static struct cf_ann_widths plan_for(const struct trial *t, unsigned kind_count, unsigned g, double recall)
-{
-    struct cf_ann_widths plan = plan_of(t, kind_count, g, recall + t->loss[g]);
-
-    return plan.leaves ? plan : plan_of(t, kind_count, g, recall);
 }
 
 static int compare_float(const void *a, const void *b)
@@ -584,8 +513,8 @@ static enum cf_err trial_init(struct trial *t, const struct cf_ann_held *held)
     uint32_t mixed = held->count < MIXED_MAX ? held->count : MIXED_MAX;
 
     t->begin[KIND_PERTURBED] = held->count;
-    t->begin[KIND_MIXED] = t->begin[KIND_PERTURBED] + held->count;
-    t->begin[KIND_COUNT] = t->begin[KIND_MIXED] + mixed;
+    t->begin[KIND_MIXED] = 2 * held->count;
+    t->begin[KIND_COUNT] = 2 * held->count + mixed;
     t->vectors = calloc((size_t)(held->count + mixed) * t->ann->header.dim, sizeof *t->vectors);
     t->queries = calloc(t->begin[KIND_COUNT], sizeof *t->queries);
     t->reaches = calloc(t->begin[KIND_COUNT], sizeof *t->reaches);
@@ -610,8 +539,6 @@ enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held 
     /* One kind after the other: the perturbed ones need the neighbours of the held ones. */
     for (unsigned kind = 0; kind < KIND_COUNT && !err; kind++)
         err = measure_kind(&t, held, (enum kind)kind, crew);
-    if (!err)
-        measure_loss(&t);
     if (!err)
         set_reaches(&t, out);
     for (unsigned g = 0; g < CF_ANN_GRID_K && !err; g++)

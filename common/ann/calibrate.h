@@ -6,8 +6,7 @@
  * For each, the true neighbours are found by measuring every row (truth.h), and one wide search tells at
  * which leaf, which place among the codes and which among the shorts each of them turned up: that gives the
  * recall of every narrower search. A plan is the least costly one at which the lower confidence bound
- * (one-sided, 95 %) of the mean recall reaches the grid's value and what rows lose of it (estimated, by their
- * errors), for held and perturbed queries alike;
+ * (one-sided, 95 %) of the mean recall reaches the grid's value, for held and for perturbed queries alike;
  * for those that are farther from all leaves than nearly all of these, the mixtures count too. What costs as
  * much as measuring every row is not planned. Between two points of the grid plans are interpolated. */
 #ifndef CF_ANN_CALIBRATE_H

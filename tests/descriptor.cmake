@@ -1,4 +1,5 @@
 cf_test(descriptor_gist_golden LABEL golden SOURCES golden/gist.c LINK cf_descriptor m)
+cf_test(descriptor_covernet_golden LABEL golden SOURCES golden/covernet.c LINK cf_descriptor m)
 cf_test(descriptor_space LABEL unit SOURCES unit/descriptor_space.c LINK cf_descriptor m)
 cf_test(descriptor_gist LABEL property SOURCES unit/descriptor_gist.c LINK cf_descriptor m)
 
@@ -10,3 +11,7 @@ if(FFTW3F_FOUND)
   target_compile_definitions(gist_bench PRIVATE CF_BENCH_FFTW)
   target_link_libraries(gist_bench PRIVATE PkgConfig::FFTW3F)
 endif()
+
+# cmake --build … --target covernet_bench
+add_executable(covernet_bench EXCLUDE_FROM_ALL bench/covernet_bench.c)
+target_link_libraries(covernet_bench PRIVATE cf_descriptor cf_flags)

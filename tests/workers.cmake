@@ -4,7 +4,7 @@ cf_test(descriptor_worker_describing_test LABEL unit
   SOURCES unit/descriptor_worker_describing_test.c LINK cf_descriptor_worker)
 target_link_options(descriptor_worker_describing_test PRIVATE -Wl,--wrap=cf_shard_album)
 cf_test(indexer_build_test LABEL unit SOURCES unit/indexer_build_test.c unit/indexer_rig.c LINK cf_indexer_worker)
-cf_test(indexer_small_test LABEL unit SOURCES unit/indexer_small_test.c unit/indexer_rig.c LINK cf_indexer_worker)
+cf_test(indexer_small_test LABEL unit SECONDS 300 SOURCES unit/indexer_small_test.c unit/indexer_rig.c LINK cf_indexer_worker)
 # With a runner and a compute half of its own.
 cf_test(descriptor_worker_role_test LABEL unit
   SOURCES unit/descriptor_worker_role_test.c ${CMAKE_SOURCE_DIR}/workers/descriptor/role.c
@@ -29,3 +29,8 @@ add_executable(fleet_load
   bench/fleet_load/asking.c bench/fleet_load/main.c bench/fleet_load/probing.c bench/fleet_load/pushing.c)
 target_link_libraries(fleet_load PRIVATE cf_cli cf_vecfile cf_client cf_image PkgConfig::JPEG cf_flags)
 set_target_properties(fleet_load PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+
+# What a small change costs beside a whole rebuild; run by hand, see the file.
+add_executable(indexer_small EXCLUDE_FROM_ALL bench/indexer_small.c)
+target_link_libraries(indexer_small PRIVATE cf_indexer_worker m cf_flags)
+set_target_properties(indexer_small PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

@@ -57,7 +57,7 @@ struct cf_ann_info {
     enum cf_ann_metric metric;
     bool has_ids;
     uint64_t count, leaf_count, file_bytes, seed;
-    uint64_t build_ms; /* what the build took */
+    uint64_t build_ms; /* what the build took; 0 for a copy that lost the attribute (image.h) */
 };
 
 /* Builds and publishes `path`. CF_E_BAD_VECTOR for a value that is not finite, CF_E_INVALID for a repeated id

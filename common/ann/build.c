@@ -1,9 +1,11 @@
 /* The file of a build: made under another name, filled by the stages, sealed and renamed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,14 +21,25 @@ static enum cf_err check_params(const struct cf_ann_params *params, struct cf_de
         return cf_fail(detail, CF_E_INVALID, "a vector of %u values: 1 to %d are possible", params->dim,
                        CF_ANN_DIM_MAX);
     if (params->tag_bytes > CF_ANN_TAG_BYTES_MAX)
-        return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes, CF_ANN_TAG_BYTES_MAX);
+        return cf_fail(detail, CF_E_INVALID, "tags of %u bytes: at most %d", params->tag_bytes,
+                       CF_ANN_TAG_BYTES_MAX);
     if (params->metric != CF_ANN_L2 && params->metric != CF_ANN_COSINE)
         return cf_fail(detail, CF_E_INVALID, "no such metric: %d", (int)params->metric);
     if (params->threads < 1)
         return cf_fail(detail, CF_E_INVALID, "a build needs at least one thread");
     if (params->attachment.len > CF_ANN_ATTACHMENT_BYTES_MAX)
-        return cf_fail(detail, CF_E_INVALID, "an attachment of %zu bytes is too large", params->attachment.len);
+        return cf_fail(detail, CF_E_INVALID, "an attachment of %zu bytes is too large",
+                       params->attachment.len);
     return CF_OK;
+}
+
+/* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen leaves are
+ * the least that a group can have. */
+static uint64_t groups_for(uint64_t leaf_count, uint32_t ungrouped_max)
+{
+    uint64_t wanted = 2 * (uint64_t)sqrt((double)leaf_count), most = leaf_count / CF_ANN_LANE_COUNT;
+
+    return leaf_count <= ungrouped_max ? 0 : wanted < most ? wanted : most;
 }
 
 /* Everything that follows from the survey; as many blocks as there can be. */
@@ -54,6 +67,7 @@ static void plan_header(struct cf_ann_building *b)
     h->leaf_count = s->held_count ? s->count / CF_ANN_LEAF_MEAN : 0;
     h->proj = h->leaf_count ? cf_ann_proj_of(h->dim) : 0;
     h->leaf_dims = cf_ann_leaf_dims_of(h->proj);
+    h->group_count = groups_for(h->leaf_count, b->ungrouped_max);
     h->block_count = h->leaf_count ? cf_ann_blocks_of(2 * s->count) + h->leaf_count : 0;
     h->centroid_step = h->group_step = h->norm_unit = h->scale_unit = 1;
     cf_ann_layout(h);
@@ -133,7 +147,8 @@ static enum cf_err fill_slots(struct cf_ann_building *b, struct cf_detail *detai
     for (uint32_t item = 0; b->image.header.has_ids && item < b->image.header.count; item++)
         if (!cf_ann_slots_add(&b->image, slots, item)) {
             struct cf_bytes id = cf_ann_id(&b->image, item);
-            return cf_fail(detail, CF_E_INVALID, "the id \"%.*s\" comes twice", (int)id.len, (const char *)id.data);
+            return cf_fail(detail, CF_E_INVALID, "the id \"%.*s\" comes twice", (int)id.len,
+                           (const char *)id.data);
         }
     return CF_OK;
 }
@@ -155,10 +170,19 @@ static enum cf_err mark_held(struct cf_ann_building *b)
 static enum cf_err calibrate(struct cf_ann_building *b)
 {
     const struct cf_ann_survey *s = &b->survey;
-    struct cf_ann_held held = {s->vectors + (size_t)s->sample_count * b->params->dim, s->items + s->sample_count,
-                               s->held_count};
+    struct cf_ann_held held = {s->vectors + (size_t)s->sample_count * b->params->dim,
+                               s->items + s->sample_count, s->held_count};
 
     return cf_ann_calibrate(&b->image, &held, &b->crew, cf_ann_writable(b, CF_ANN_CALIBRATION));
+}
+
+/* Where the file system keeps no attributes nobody will know. */
+static void note_time(const struct cf_ann_building *b, uint64_t began_us)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)(cf_clock_mono_us() - began_us) / 1000);
+
+    (void)fsetxattr(b->fd, CF_ANN_BUILD_MS_ATTRIBUTE, text, (size_t)len, 0);
 }
 
 static enum cf_err seal(struct cf_ann_building *b, uint64_t began_us, struct cf_detail *detail)
@@ -167,9 +191,9 @@ static enum cf_err seal(struct cf_ann_building *b, uint64_t began_us, struct cf_
 
     for (unsigned i = 0; i < CF_ANN_SECTION_COUNT; i++)
         h->sections[i].xxh3 = cf_xxh3(cf_ann_section(&b->image, (enum cf_ann_section)i));
-    h->build_ms = (cf_clock_mono_us() - began_us) / 1000;
     h->xxh3 = cf_ann_header_checksum(h);
     memcpy(b->image.base, h, sizeof *h);
+    note_time(b, began_us);
     if (msync(b->image.base, h->file_bytes, MS_SYNC) != 0 || fsync(b->fd) != 0)
         return cf_fail_errno(detail, b->path);
     enum cf_err err = cf_ann_crew_poll(&b->crew);
@@ -227,21 +251,28 @@ static void building_fini(struct cf_ann_building *b)
         unlink(b->temporary); /* gone already when it was renamed */
     }
     cf_ann_leaves_fini(&b->leaves);
+    cf_ann_groups_fini(&b->groups);
     cf_ann_survey_fini(&b->survey);
     free(b->first);
     free(b->held);
 }
 
-enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params, const struct cf_ann_source *source,
-                         bool (*cancel)(void *arg), void *cancel_arg, struct cf_detail *detail)
+enum cf_err cf_ann_build_grouped(const char *path, const struct cf_ann_params *params,
+                                 const struct cf_ann_source *source, uint32_t ungrouped_max,
+                                 bool (*cancel)(void *arg), void *cancel_arg, struct cf_detail *detail)
 {
-    struct cf_ann_building b = {
-        .params = params, .source = source, .path = path, .crew = {params->threads, cancel, cancel_arg}, .fd = -1};
+    struct cf_ann_building b = {.params = params,
+                                .source = source,
+                                .path = path,
+                                .crew = {params->threads, cancel, cancel_arg},
+                                .ungrouped_max = ungrouped_max,
+                                .fd = -1};
     enum cf_err err = check_params(params, detail);
 
     if (err)
         return err;
-    if (snprintf(b.temporary, sizeof b.temporary, "%s.tmp.%ld", path, (long)getpid()) >= (int)sizeof b.temporary)
+    if (snprintf(b.temporary, sizeof b.temporary, "%s.tmp.%ld", path, (long)getpid()) >=
+        (int)sizeof b.temporary)
         return cf_fail(detail, CF_E_INVALID, "%.200s…: the path is too long", path);
     err = build_all(&b, detail);
     if (err == CF_E_NO_MEMORY)
@@ -251,4 +282,11 @@ enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params, c
         cf_fail(detail, err, "%s: the build was cancelled", path);
     building_fini(&b);
     return err;
+}
+
+enum cf_err cf_ann_build(const char *path, const struct cf_ann_params *params,
+                         const struct cf_ann_source *source, bool (*cancel)(void *arg), void *cancel_arg,
+                         struct cf_detail *detail)
+{
+    return cf_ann_build_grouped(path, params, source, CF_ANN_UNGROUPED_MAX, cancel, cancel_arg, detail);
 }

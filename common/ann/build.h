@@ -1,5 +1,5 @@
-/* The stages of a build, in the order of their files: survey (the first pass), train, fill (the second pass: all
- * that an item has of its own), leaves, and the file itself. Private to them. */
+/* The stages of a build, in the order of their files: survey (the first pass), train, fill (the second pass:
+ * all that an item has of its own), leaves, and the file itself. Private to them. */
 #ifndef CF_ANN_BUILD_H
 #define CF_ANN_BUILD_H
 
@@ -20,8 +20,10 @@ struct cf_ann_building {
     const struct cf_ann_source *source;
     const char *path;
     struct cf_ann_crew crew;
+    uint32_t ungrouped_max;
     struct cf_ann_survey survey;
     uint8_t *held; /* a bit an item */
+    struct cf_ann_groups groups;
     struct cf_ann_leaves leaves;
     struct cf_ann_scratch_file scratch;
     uint8_t *points;        /* [count] records of partition.h, in scratch */
@@ -35,13 +37,22 @@ struct cf_ann_building {
     int fd;
 };
 
+/* More leaves than this are grouped. */
+enum { CF_ANN_UNGROUPED_MAX = 8192 };
+/* cf_ann_build with another limit, for tests of groups with few vectors. */
+enum cf_err cf_ann_build_grouped(const char *path, const struct cf_ann_params *params,
+                                 const struct cf_ann_source *source, uint32_t ungrouped_max,
+                                 bool (*cancel)(void *arg), void *cancel_arg,
+                                 struct cf_detail *detail) CF_MUST_CHECK;
+
 static inline void *cf_ann_writable(struct cf_ann_building *b, enum cf_ann_section section)
 {
     return b->image.base + b->image.header.sections[section].offset;
 }
 static inline struct cf_ann_points cf_ann_points_of(const struct cf_ann_building *b)
 {
-    return (struct cf_ann_points){b->points, (uint32_t)b->image.header.count, b->image.header.leaf_dims, b->held};
+    return (struct cf_ann_points){b->points, (uint32_t)b->image.header.count, b->image.header.leaf_dims,
+                                  b->held};
 }
 
 /* Mean, steps, matrix and the steps of shorts, from the sample, into the image. */

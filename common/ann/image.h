@@ -75,7 +75,7 @@ struct cf_ann_header {
     uint64_t file_bytes;
     uint32_t dim, tag_bytes;
     uint64_t count, leaf_count, group_count, block_count; /* group_count 0: leaves are ranked without groups */
-    uint64_t id_bytes, slot_count, attachment_bytes, seed, build_ms;
+    uint64_t id_bytes, slot_count, attachment_bytes, seed;
     uint32_t metric, has_ids;
     int32_t scale_exponent; /* vectors are held times 2^-scale_exponent */
     uint32_t section_count;
@@ -87,9 +87,14 @@ struct cf_ann_header {
     uint64_t xxh3; /* of everything before it */
 };
 
+/* An extended attribute of the file, in decimal: what the build took. Not in the file, so that equal builds make
+ * equal files; nothing depends on it, and file systems and copies may lose it. */
+#define CF_ANN_BUILD_MS_ATTRIBUTE "user.cf_ann.build_ms"
+
 struct cf_ann {
     char *name;    /* for sentences */
     uint8_t *base; /* the map; writable only while building */
+    uint64_t build_ms; /* 0: unknown */
     struct cf_ann_header header;
     const uint8_t *rows, *shorts;
     const float *steps, *mean, *matrix_steps, *short_steps, *centroid_norms, *group_norms;

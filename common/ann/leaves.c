@@ -36,9 +36,10 @@ enum cf_err cf_ann_grow_leaves(struct cf_ann_building *b)
     h->block_count = 0;
     if (!h->leaf_count)
         return CF_OK;
-    err = cf_ann_leaves_train(&b->leaves, &points, (uint32_t)h->leaf_count, b->params->seed, &b->crew);
+    err = cf_ann_leaves_train(&b->leaves, &b->groups, &points, (uint32_t)h->leaf_count,
+                              (uint32_t)h->group_count, b->params->seed, &b->crew);
     if (!err)
-        err = cf_ann_leaves_assign(&b->leaves, &points, &b->crew, b->leaf_of);
+        err = cf_ann_leaves_assign(&b->leaves, &b->groups, &points, &b->crew, b->leaf_of, b->order);
     if (err)
         return err;
     sort_entries(b, b->first);
@@ -62,8 +63,10 @@ static void fill_leaf(void *arg, size_t leaf)
 {
     struct cf_ann_building *b = arg;
     const struct cf_ann_header *h = &b->image.header;
-    struct cf_ann_block *block = (struct cf_ann_block *)cf_ann_writable(b, CF_ANN_BLOCKS) + b->image.block_first[leaf];
-    uint32_t *entries = (uint32_t *)cf_ann_writable(b, CF_ANN_ENTRIES) + (size_t)b->image.block_first[leaf] * 16;
+    struct cf_ann_block *block =
+        (struct cf_ann_block *)cf_ann_writable(b, CF_ANN_BLOCKS) + b->image.block_first[leaf];
+    uint32_t *entries =
+        (uint32_t *)cf_ann_writable(b, CF_ANN_ENTRIES) + (size_t)b->image.block_first[leaf] * 16;
     float centroid[CF_ANN_LEAF_DIMS_MAX] = {0}, y[CF_ANN_LEAF_DIMS_MAX];
     uint32_t begin = b->first[leaf], count = b->first[leaf + 1] - begin, i;
 
@@ -76,13 +79,28 @@ static void fill_leaf(void *arg, size_t leaf)
         for (uint32_t j = 0; j < h->leaf_dims; j++)
             y[j] = point.unit * (float)(int8_t)record[sizeof point + j];
         struct cf_ann_code code = cf_ann_encode_entry(y, centroid, h->leaf_dims, point.norm);
-        cf_ann_code_store(&code, h->norm_unit, h->scale_unit, &block[i / CF_ANN_LANE_COUNT], i % CF_ANN_LANE_COUNT);
+        cf_ann_code_store(&code, h->norm_unit, h->scale_unit, &block[i / CF_ANN_LANE_COUNT],
+                          i % CF_ANN_LANE_COUNT);
         entries[i] = item;
     }
     for (; i % CF_ANN_LANE_COUNT; i++) {
         cf_ann_code_store_empty(&block[i / CF_ANN_LANE_COUNT], i % CF_ANN_LANE_COUNT);
         entries[i] = UINT32_MAX;
     }
+}
+
+static void fill_groups(struct cf_ann_building *b)
+{
+    struct cf_ann_header *h = &b->image.header;
+    const struct cf_ann_leaves *middles = &b->groups.middles;
+
+    if (!h->group_count)
+        return;
+    h->group_step = middles->step;
+    memcpy(cf_ann_writable(b, CF_ANN_GROUP_FIRST), b->groups.first,
+           (h->group_count + 1) * sizeof *b->groups.first);
+    memcpy(cf_ann_writable(b, CF_ANN_GROUP_NORMS), middles->norms, middles->padded * sizeof *middles->norms);
+    memcpy(cf_ann_writable(b, CF_ANN_GROUP_BLOCKS), middles->blocks, (size_t)middles->padded * h->leaf_dims);
 }
 
 enum cf_err cf_ann_fill_leaves(struct cf_ann_building *b)
@@ -97,7 +115,10 @@ enum cf_err cf_ann_fill_leaves(struct cf_ann_building *b)
     h->centroid_step = b->leaves.step;
     for (uint64_t l = 0; l < h->leaf_count; l++)
         block_first[l + 1] = block_first[l] + (uint32_t)cf_ann_blocks_of(b->first[l + 1] - b->first[l]);
-    memcpy(cf_ann_writable(b, CF_ANN_CENTROID_NORMS), b->leaves.norms, b->leaves.padded * sizeof *b->leaves.norms);
-    memcpy(cf_ann_writable(b, CF_ANN_CENTROID_BLOCKS), b->leaves.blocks, (size_t)b->leaves.padded * h->leaf_dims);
+    memcpy(cf_ann_writable(b, CF_ANN_CENTROID_NORMS), b->leaves.norms,
+           b->leaves.padded * sizeof *b->leaves.norms);
+    memcpy(cf_ann_writable(b, CF_ANN_CENTROID_BLOCKS), b->leaves.blocks,
+           (size_t)b->leaves.padded * h->leaf_dims);
+    fill_groups(b);
     return cf_ann_crew_run(&b->crew, h->leaf_count, fill_leaf, b);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/ann/half.h"
@@ -119,6 +120,14 @@ static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *h
     return check_header(header, (uint64_t)status.st_size, path, detail);
 }
 
+static uint64_t read_build_ms(int fd)
+{
+    char text[24] = "";
+    ssize_t got = fgetxattr(fd, CF_ANN_BUILD_MS_ATTRIBUTE, text, sizeof text - 1);
+
+    return got > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
 static enum cf_err map_body(struct cf_ann *ann, int fd, struct cf_detail *detail)
 {
     void *base = mmap(NULL, ann->header.file_bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -126,6 +135,7 @@ static enum cf_err map_body(struct cf_ann *ann, int fd, struct cf_detail *detail
     if (base == MAP_FAILED)
         return cf_fail_errno(detail, ann->name);
     ann->base = base;
+    ann->build_ms = read_build_ms(fd);
     cf_ann_image_bind(ann);
     return leaves_fit(ann) ? CF_OK : damaged(ann->name, "its leaves do not add up", detail);
 }
@@ -304,7 +314,7 @@ struct cf_ann_info cf_ann_info(const struct cf_ann *ann)
                                 .leaf_count = h->leaf_count,
                                 .file_bytes = h->file_bytes,
                                 .seed = h->seed,
-                                .build_ms = h->build_ms};
+                                .build_ms = ann->build_ms};
 }
 
 struct cf_bytes cf_ann_attachment(const struct cf_ann *ann)

@@ -1,7 +1,6 @@
 #include "common/base/cpu.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,7 +16,8 @@ static enum cf_simd machine, level;
 static int probed;
 
 #if defined(__x86_64__)
-/* Not every compiler's __builtin_cpu_supports knows the word. The operating system's part is AVX's, asked with it. */
+/* Not every compiler's __builtin_cpu_supports knows the word. The operating system's part is AVX's, asked
+ * with it. */
 static bool has_f16c(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -29,7 +29,8 @@ static enum cf_simd probe(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") && has_f16c()))
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+          has_f16c()))
         return CF_SIMD_SCALAR;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
@@ -52,7 +53,8 @@ enum cf_err cf_cpu_init(struct cf_detail *detail)
             cf_cpu_simd_limit((enum cf_simd)i);
             return CF_OK;
         }
-    return cf_fail(detail, CF_E_INVALID, "COVERFLEET_SIMD is \"%s\": it must be scalar, avx2 or avx512", wanted);
+    return cf_fail(detail, CF_E_INVALID, "COVERFLEET_SIMD is \"%s\": it must be scalar, avx2 or avx512",
+                   wanted);
 }
 
 enum cf_simd cf_cpu_simd(void)
@@ -76,9 +78,16 @@ const char *cf_simd_name(enum cf_simd value)
 }
 
 /* On Linux both concern the thread only. */
-void cf_cpu_background(void)
+bool cf_cpu_background(void)
 {
     struct sched_param param = {.sched_priority = 0};
-    if (sched_setscheduler(0, SCHED_IDLE, &param) != 0)
-        setpriority(PRIO_PROCESS, 0, NICE_LOWEST);
+    if (sched_setscheduler(0, SCHED_IDLE, &param) == 0)
+        return true;
+    (void)cf_cpu_nice(NICE_LOWEST);
+    return false;
+}
+
+bool cf_cpu_nice(int nice)
+{
+    return setpriority(PRIO_PROCESS, 0, nice) == 0;
 }

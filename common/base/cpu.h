@@ -4,6 +4,8 @@
 #ifndef CF_BASE_CPU_H
 #define CF_BASE_CPU_H
 
+#include <stdbool.h>
+
 #include "common/base/err.h"
 
 enum cf_simd {
@@ -18,12 +20,16 @@ enum cf_err cf_cpu_init(struct cf_detail *detail) CF_MUST_CHECK;
 /* The level in force; probes on its own when cf_cpu_init was not called. */
 enum cf_simd cf_cpu_simd(void);
 
-/* For tests: lowers (or gives back) the level within what the machine has. Not while other threads compute. */
+/* For tests: lowers (or gives back) the level within what the machine has. Not while other threads compute.
+ */
 void cf_cpu_simd_limit(enum cf_simd level);
 
 /* From now on the calling thread (and those that it starts) gets a core only where nobody else wants it:
- * SCHED_IDLE, or the lowest nice value where that is not allowed. It must hold no lock that others wait for. */
-void cf_cpu_background(void);
+ * SCHED_IDLE, or the lowest nice value where that is not allowed: then false. It must hold no lock that
+ * others wait for. */
+bool cf_cpu_background(void);
+/* The same at a niceness of 0 to 19. False where the system refuses it: it never does upwards. */
+bool cf_cpu_nice(int nice);
 
 const char *cf_simd_name(enum cf_simd level);
 

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <xxhash.h>
+#include <zlib.h>
 
 #include "common/base/err.h"
 
@@ -25,4 +26,9 @@ void cf_hex(struct cf_bytes data, char *text)
 uint64_t cf_xxh3(struct cf_bytes data)
 {
     return XXH3_64bits(data.data, data.len);
+}
+
+uint32_t cf_crc32(struct cf_bytes data)
+{
+    return (uint32_t)crc32_z(0, data.data, data.len);
 }

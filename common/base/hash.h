@@ -9,5 +9,6 @@
 void cf_sha256(struct cf_bytes data, uint8_t digest[CF_SHA256_BYTES]);
 void cf_hex(struct cf_bytes data, char *text); /* 2 * len + 1 characters, terminated */
 uint64_t cf_xxh3(struct cf_bytes data);
+uint32_t cf_crc32(struct cf_bytes data); /* of zlib, for files of others */
 
 #endif

@@ -243,6 +243,43 @@ enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, 
     return cf_generation_newest_small(home, space, 0, before, generation, detail);
 }
 
+struct stray {
+    const char *folder;
+    uint64_t before;
+    struct name name;
+};
+
+static void keep_stray(void *arg, const char *text)
+{
+    struct stray *stray = arg;
+    char path[CF_HOME_PATH_MAX];
+    struct name name = parse(text);
+    if (!name.base || name.generation <= stray->name.generation ||
+        (stray->before && name.generation >= stray->before))
+        return;
+    int len = snprintf(path, sizeof path, "%s/%08" PRIu64 ".idx", stray->folder, name.base);
+    if (len < (int)sizeof path && access(path, F_OK) != 0 && errno == ENOENT)
+        stray->name = name;
+}
+
+enum cf_err cf_generation_stray(const struct cf_home *home, const char *space, uint64_t before,
+                                uint64_t *generation, uint64_t *base, struct cf_detail *detail)
+{
+    char folder[CF_HOME_PATH_MAX];
+    struct stray stray = {.folder = folder, .before = before};
+    enum cf_err err = folder_path(home, space, folder, sizeof folder, detail);
+    if (err == CF_OK)
+        err = each_name(folder, keep_stray, &stray, detail);
+    if (err == CF_OK && stray.name.generation == 0)
+        err = cf_fail(detail, CF_E_NOT_FOUND, "%s: every small index of the space %s has its base", folder,
+                      space);
+    if (err != CF_OK)
+        return err;
+    *generation = stray.name.generation;
+    *base = stray.name.base;
+    return CF_OK;
+}
+
 static enum cf_err reserved_path(const struct cf_home *home, const char *space, char *path, size_t size,
                                  struct cf_detail *detail)
 {

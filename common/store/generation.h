@@ -81,6 +81,10 @@ enum cf_err cf_generation_newest(const struct cf_home *home, const char *space, 
 enum cf_err cf_generation_newest_small(const struct cf_home *home, const char *space, uint64_t base,
                                        uint64_t before, uint64_t *generation,
                                        struct cf_detail *detail) CF_MUST_CHECK;
+/* The newest small one that is older than `before` (0: of all) and whose base has no file; also which base
+ * that is. CF_E_NOT_FOUND for none. */
+enum cf_err cf_generation_stray(const struct cf_home *home, const char *space, uint64_t before,
+                                uint64_t *generation, uint64_t *base, struct cf_detail *detail) CF_MUST_CHECK;
 /* Remembers, beside the folder of the space, that this number was given away: it is never given again, also
  * when the files are deleted. On disk when it returns. */
 enum cf_err cf_generation_reserve(const struct cf_home *home, const char *space, uint64_t generation,

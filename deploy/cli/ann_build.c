@@ -166,6 +166,14 @@ static enum cf_err check_all(struct build *build, struct cf_detail *detail)
     return err == CF_E_NOT_FOUND ? CF_OK : err;
 }
 
+/* Vectors and ids are right one by one, so what is wrong with them now is an id that comes twice. */
+static enum cf_err blame_ids(const struct build *build, enum cf_err err, struct cf_detail *detail)
+{
+    struct cf_detail said = *detail;
+    return err == CF_E_INVALID && build->ids ? cf_fail(detail, err, "%.120s: %s", build->ids, said.text)
+                                             : err;
+}
+
 static enum cf_err make_index(struct build *build, struct cf_detail *detail)
 {
     struct cf_buf attachment;
@@ -180,7 +188,8 @@ static enum cf_err make_index(struct build *build, struct cf_detail *detail)
     };
     const struct cf_ann_source source = {rewind_all, next_item, build};
     if (!err)
-        err = cf_ann_build(build->out, &params, &source, is_cancelled, NULL, detail);
+        err =
+            blame_ids(build, cf_ann_build(build->out, &params, &source, is_cancelled, NULL, detail), detail);
     cf_buf_fini(&attachment);
     return err;
 }

@@ -1,5 +1,7 @@
 #include "deploy/cli/vectors.h"
 
+#include "common/vecfile/fresh.h"
+
 enum { BATCH_ITEMS = 256, OPEN_MAX = 4096 };
 
 struct call {
@@ -16,7 +18,8 @@ static enum cf_exit find_space(const struct cf_command *command, const char *nam
                                       cf_space_names());
 }
 
-static enum cf_exit import(const struct cf_command *command, struct call *call, const struct cf_args *args)
+static enum cf_exit import_all(const struct cf_command *command, struct call *call,
+                               const struct cf_args *args)
 {
     struct cf_vectors_options options = {.ids = call->ids, .meta = call->meta};
     if (args->rest_count != 2 || !call->ids)
@@ -29,11 +32,17 @@ static enum cf_exit import(const struct cf_command *command, struct call *call, 
     return result ? result : cf_vectors_import(&options, &call->pusher);
 }
 
-static enum cf_exit export(const struct cf_command *command, struct call *call, const struct cf_args *args) {
+static enum cf_exit export_all(const struct cf_command *command, struct call *call,
+                               const struct cf_args *args)
+{
     struct cf_vectors_options options = {.file = call->out, .ids = call->ids};
-    if (args->rest_count != 1 || !call->out || !call->ids) return cf_command_misuse(
-        command, "export takes --out with a file, .npy or .fvecs, and --ids with another");
-    if (call->meta) return cf_command_misuse(command, "--meta goes with import");
+    if (args->rest_count != 1 || !call->out || !call->ids)
+        return cf_command_misuse(command,
+                                 "export takes --out with a file, .npy or .fvecs, and --ids with another");
+    if (cf_fresh_same(call->out, call->ids))
+        return cf_command_misuse(command, "--out and --ids must be different files");
+    if (call->meta)
+        return cf_command_misuse(command, "--meta goes with import");
     enum cf_exit result = find_space(command, call->space, &options.space);
     return result ? result : cf_vectors_export(&options, command->name, call->pusher.fleet.json);
 }
@@ -43,9 +52,9 @@ static enum cf_exit start(const struct cf_command *command, struct call *call, c
     const char *operation = args->rest_count > 0 ? args->rest[0] : "";
     call->pusher.fleet.json = call->pusher.options.json;
     if (strcmp(operation, "import") == 0)
-        return import(command, call, args);
+        return import_all(command, call, args);
     if (strcmp(operation, "export") == 0)
-        return export(command, call, args);
+        return export_all(command, call, args);
     return cf_command_misuse(command, "%s%.60s: the operation is import or export",
                              operation[0] ? "unknown operation " : "no operation", operation);
 }

@@ -1,13 +1,14 @@
 /* The index measured: recall, queries per second, bytes a vector, seconds of building.
  *
- *     ann_bench [-t THREADS] [-k K] [-n COUNT] [-d DIM] [-i INDEX] [-r REPEATS] [BASE.fvecs QUERIES.fvecs
+ *     ann_bench [-t THREADS] [-k K] [-n COUNT] [-d DIM] [-i INDEX] [-r REPEATS] [-q QUERIES] [BASE.fvecs
+ * QUERIES.fvecs
  * ...]
  *
  * Without files: COUNT clustered vectors of DIM values from a seed, and 1,000 more as queries. Nothing is
  * tuned on the queries: a recall is asked for, and what was got (of the true neighbours, by the vectors
  * themselves) is printed beside it. One query a call, one thread; times of queries are processor time, so
  * that other load on the machine disturbs less, and the median of REPEATS runs counts. An INDEX that is there
- * already is not built. */
+ * already is not built; only the first QUERIES of a file are asked. */
 #include <getopt.h>
 #include <limits.h>
 #include <math.h>
@@ -265,14 +266,14 @@ static void measure(const struct cf_ann *ann, const char *name, const struct mat
 
 int main(int argc, char **argv)
 {
-    unsigned threads = 2, repeats = 3;
+    unsigned threads = 2, repeats = 3, most = UINT_MAX;
     uint32_t k = 10, dim = 96;
     size_t count = 100000;
     const char *kept = NULL;
     struct matrix base, queries;
     int option;
 
-    while ((option = getopt(argc, argv, "t:k:n:d:i:r:")) != -1) {
+    while ((option = getopt(argc, argv, "t:k:n:d:i:r:q:")) != -1) {
         unsigned long value = optarg ? strtoul(optarg, NULL, 10) : 0;
         if (option == 't')
             threads = (unsigned)value;
@@ -284,6 +285,8 @@ int main(int argc, char **argv)
             dim = (uint32_t)value;
         else if (option == 'r' && value)
             repeats = (unsigned)value;
+        else if (option == 'q' && value)
+            most = (unsigned)value;
         else if (option == 'i')
             kept = optarg;
         else
@@ -293,11 +296,12 @@ int main(int argc, char **argv)
     struct cf_ann *ann = build(&base, threads, kept);
     for (int i = optind + 1; i < argc; i++) {
         queries = read_fvecs(argv[i]);
+        queries.count = queries.count < most ? queries.count : most;
         measure(ann, argv[i], &base, &queries, k, repeats);
         free(queries.values);
     }
     if (optind >= argc) {
-        queries = synthetic(1000, dim, 2);
+        queries = synthetic(most < 1000 ? most : 1000, dim, 2);
         measure(ann, "synthetic", &base, &queries, k, repeats);
         free(queries.values);
     }

@@ -84,6 +84,10 @@ def radius_and_exclusion(fleet, catalogue):
     truth = catalogue.nearest("a-3", "gist")
     cut = (truth[7][1] + truth[8][1]) / 2
     same_neighbors(fleet.neighbors("a-3", "--radius", cut, "-k", 100, "--exact"), truth[:8])
+    for last in range(1, 30):  # at the very edge, where rows of eight bits alone would lose some
+        edge = truth[last][1] + 1e-5
+        found = {n["album"] for n in fleet.neighbors("a-3", "--radius", edge, "-k", 100)}
+        assert found == {album for album, distance in truth if distance <= edge}, (last, found)
     gone = [album for album, _ in truth[:3]]
     listed = fleet.home / "gone.txt"
     listed.write_text("".join(f"{album}\n" for album in gone[1:]))

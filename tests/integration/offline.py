@@ -155,7 +155,7 @@ def what_is_wrong_is_refused_and_leaves_nothing(folder):
     build(1, "not_found", "missing.npy")
     build(1, "few.tsv has fewer ids", "x.npy", "--ids", "few.tsv")
     build(1, "many.tsv has more ids", "x.npy", "--ids", "many.tsv")
-    build(1, "R-0", "x.npy", "--ids", "twice.tsv", "--full")
+    build(1, 'twice.tsv: the id "R-0" comes twice', "x.npy", "--ids", "twice.tsv", "--full")
     build(1, "No such file", "x.npy", "--ids", "ids.tsv", "--out", "nowhere/x.idx")
 
     ok("ann", "build", "--input", "x.npy", "--out", "x.idx", "--ids", "ids.tsv", cwd=folder)

@@ -198,6 +198,9 @@ def files_that_do_not_fit_are_refused_before_anything_is_pushed(folder):
         lines = [json.loads(line) for line in result.out.strip().split("\n")]
         assert result.code == 4 and lines[-1]["described"] == 8 and lines[-1]["refused"] == 2, lines
         assert {(line["album"], line["error"]) for line in lines[:-1]} == {("v3", "bad_vector"), ("v4", "bad_vector")}
+        before = (folder / "ten.npy").read_bytes()
+        result = fleet.run("vectors", "export", "--out", folder / "ten.npy", "--ids", folder / "home/../ten.npy")
+        assert result.code == 2 and "different files" in result.err and (folder / "ten.npy").read_bytes() == before
 
 
 def whoever_is_killed_nothing_is_lost(folder):

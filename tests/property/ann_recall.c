@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/ann/build.h"
 #include "common/base/cpu.h"
 #include "tests/unit/ann_fixture.h"
 
@@ -157,6 +158,30 @@ static void clustered_vectors(void **state)
 {
     (void)state;
     check_kind("clustered", ANN_CLUSTERED, 6300, 40);
+}
+
+/* Twelve hundred leaves in groups, as only a much larger set would have: a query measures the nearest of
+ * them. */
+static void leaves_in_groups(void **state)
+{
+    (void)state;
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 60300, 12, 0, 1, 21), queries = split(&set, QUERIES);
+    struct cf_ann_source source = ann_set_source(&set);
+    struct cf_ann_params params = {.dim = set.dim, .seed = 5, .threads = 2};
+    struct rig rig = {.set = &set, .queries = &queries, .searcher = cf_ann_searcher_new()};
+    struct cf_ann *ann = NULL;
+
+    assert_non_null(rig.searcher);
+    assert_int_equal(cf_ann_build_grouped(ann_path("groups"), &params, &source, 100, NULL, NULL, NULL),
+                     CF_OK);
+    assert_int_equal(cf_ann_open(ann_path("groups"), &ann, NULL), CF_OK);
+    assert_int_equal(cf_ann_verify(ann, NULL), CF_OK);
+    assert_true(ann->header.group_count > 60 && ann->header.leaf_count == 1200);
+    rig.ann = ann;
+    check_recalls(&rig, "groups", 10);
+    cf_ann_searcher_free(rig.searcher);
+    cf_ann_free(ann);
+    ann_set_free(&set);
 }
 
 static void duplicates(void **state)
@@ -327,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_vectors),
         cmocka_unit_test(clustered_vectors),
+        cmocka_unit_test(leaves_in_groups),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(one_cover_again_and_again),
         cmocka_unit_test(far_off),

@@ -52,6 +52,9 @@ HOMES = {
     "cairo-svg.h": {"deploy/cli/chart.c"},
     "cblas.h": {"common/recommend/blas.c"},
     "lapacke.h": {"common/recommend/blas.c"},
+    "zlib.h": {"common/base/hash.c"},
+    "dnnl.h": {"common/descriptor/covernet_dnnl.c"},
+    "omp.h": {"common/descriptor/covernet_dnnl.c"},
     "seccomp.h": {"common/decoder/sandbox.c"},
     "popt.h": {"deploy/cli/args.c"},
     "kiss_fft.h": {"common/descriptor/gist.c", "common/descriptor/gist_fft.c", "common/descriptor/fft.c"},
@@ -89,7 +92,7 @@ def check_includes(root, path, text, breaches):
         if found.group(1) == '"' and (root / target).exists() and not may_include(path, target):
             breaches.append(f"{path}:{line}: {room_of(path)} may not include {target}")
         for header, homes in HOMES.items():
-            if target.endswith(header) and path not in homes:
+            if f"/{target}".endswith(f"/{header}") and path not in homes:
                 breaches.append(f"{path}:{line}: {header} belongs to {', '.join(sorted(homes))} only")
 
 

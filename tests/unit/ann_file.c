@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/ann/build.h"
 #include "common/base/cpu.h"
 #include "common/base/file.h"
 #include "tests/unit/ann_fixture.h"
@@ -198,6 +199,35 @@ static void same_bytes(void **state)
     ann_set_free(&set);
 }
 
+static struct cf_buf build_grouped(const char *name, struct ann_set *set, unsigned threads)
+{
+    struct cf_ann_source source = ann_set_source(set);
+    struct cf_ann_params params = {
+        .dim = set->dim, .tag_bytes = set->tag_bytes, .seed = 7, .threads = threads};
+    struct cf_ann *ann = NULL;
+
+    assert_int_equal(cf_ann_build_grouped(ann_path(name), &params, &source, 20, NULL, NULL, NULL), CF_OK);
+    assert_int_equal(cf_ann_open(ann_path(name), &ann, NULL), CF_OK);
+    assert_int_equal(ann->header.group_count, 5);
+    assert_int_equal(cf_ann_verify(ann, NULL), CF_OK);
+    use(ann);
+    cf_ann_free(ann);
+    return slurp(ann_path(name));
+}
+
+static void same_bytes_of_groups(void **state)
+{
+    (void)state;
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 4000, 6, 4, 1, 6);
+    struct cf_buf one = build_grouped("one", &set, 1), three = build_grouped("three", &set, 3);
+
+    assert_int_equal(one.len, three.len);
+    assert_memory_equal(one.data, three.data, one.len);
+    cf_buf_fini(&one);
+    cf_buf_fini(&three);
+    ann_set_free(&set);
+}
+
 static void what_is_stored(void **state)
 {
     (void)state;
@@ -356,11 +386,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_stored),    cmocka_unit_test(flipped_bytes),
-        cmocka_unit_test(cut_short),         cmocka_unit_test(foreign_files),
-        cmocka_unit_test(same_bytes),        cmocka_unit_test(bad_input),
-        cmocka_unit_test(bad_queries),       cmocka_unit_test(cancelled),
-        cmocka_unit_test(previous_survives), cmocka_unit_test(no_such_folder),
+        cmocka_unit_test(what_is_stored), cmocka_unit_test(flipped_bytes),
+        cmocka_unit_test(cut_short),      cmocka_unit_test(foreign_files),
+        cmocka_unit_test(same_bytes),     cmocka_unit_test(same_bytes_of_groups),
+        cmocka_unit_test(bad_input),      cmocka_unit_test(bad_queries),
+        cmocka_unit_test(cancelled),      cmocka_unit_test(previous_survives),
+        cmocka_unit_test(no_such_folder),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -57,7 +57,7 @@ static void a_steady_stream_is_built_at_the_interval(void **state)
     assert_int_equal(built_at[2] - built_at[1], 10100);
 }
 
-static void long_builds_leave_half_of_the_time_to_others(void **state)
+static void long_builds_leave_time_to_others(void **state)
 {
     (void)state;
     struct cf_plan plan = {0};
@@ -75,8 +75,8 @@ static void long_builds_leave_half_of_the_time_to_others(void **state)
     assert_true(cf_plan_is_due(&plan, &config, 91000));
     cf_plan_built(&plan, CF_PLAN_SMALL, 91000, 92000);
     cf_plan_observe(&plan, 92100, &view);
-    assert_false(cf_plan_is_due(&plan, &config, 92999));
-    assert_true(cf_plan_is_due(&plan, &config, 93000));
+    assert_false(cf_plan_is_due(&plan, &config, 92249));
+    assert_true(cf_plan_is_due(&plan, &config, 92250));
 }
 
 static void failures_wait_ever_longer(void **state)
@@ -132,11 +132,11 @@ static void a_few_beside_a_large_index_wait(void **state)
 static void many_are_built_at_once(void **state)
 {
     (void)state;
-    assert_int_equal(due_after(4095, 100000, 0), 2000);
-    assert_int_equal(due_after(4096, 100000, 0), 0);
-    assert_int_equal(due_after(4096, 0, 0), 0);
-    assert_int_equal(due_after(4096, 100000, 16000), 2000); /* the small one has to pay for itself */
-    assert_int_equal(due_after(5096, 100000, 16000), 0);
+    assert_int_equal(due_after(2047, 100000, 0), 2000);
+    assert_int_equal(due_after(2048, 100000, 0), 0);
+    assert_int_equal(due_after(2048, 0, 0), 0);
+    assert_int_equal(due_after(2048, 100000, 16000), 2000); /* the small one has to pay for itself */
+    assert_int_equal(due_after(3048, 100000, 16000), 0);
 }
 
 static void the_cheaper_kind_is_built(void **state)
@@ -189,8 +189,55 @@ static void growth_costs_little(void **state)
         }
     }
     assert_in_range(wholes, 3, 4);
-    assert_in_range(longest_tail, 3000, 4096);
+    assert_in_range(longest_tail, 2000, 4096);
     assert_in_range(held, 100000, 1200000); /* whole ones alone, at the interval, would be 5,000,000 */
+}
+
+/* A whole build that takes a minute: beside it small ones of the old base come as ever. */
+static void small_ones_come_beside_a_whole_build(void **state)
+{
+    (void)state;
+    struct cf_plan plan = {0};
+    uint64_t covered = 25000, longest_tail = 0, smalls = 0;
+    for (uint64_t now = 1000, came = 25000; now < 61000; now += 100, came += 30) {
+        const struct cf_plan_view view = {.behind = came > covered,
+                                          .position = came,
+                                          .waiting = came - covered,
+                                          .changed = came,
+                                          .base = 100000,
+                                          .small = covered,
+                                          .building = true};
+        cf_plan_observe(&plan, now, &view);
+        assert_int_equal(plan.kind, CF_PLAN_SMALL);
+        longest_tail = came - covered > longest_tail ? came - covered : longest_tail;
+        if (!cf_plan_is_due(&plan, &config, now))
+            continue;
+        cf_plan_built(&plan, plan.kind, now, now + 3000);
+        covered = came;
+        smalls++;
+    }
+    assert_in_range(smalls, 4, 9);
+    assert_in_range(longest_tail, 2000, 5200);
+    /* Nothing to add to, nothing but a whole one. */
+    const struct cf_plan_view first = {.behind = true, .waiting = 5, .changed = 5, .building = true};
+    cf_plan_observe(&plan, 70000, &first);
+    assert_int_equal(plan.kind, CF_PLAN_WHOLE);
+}
+
+static void little_is_built_within_a_round(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t base, changed;
+        bool brief;
+    } cases[] = {{0, 0, true},     {0, 4096, true},    {0, 4097, false},       {4096, 0, true},
+                 {4096, 1, false}, {1000, 3096, true}, {UINT64_MAX, 1, false}, {1, UINT64_MAX, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cf_plan plan = {0};
+        const struct cf_plan_view view = {.base = cases[i].base, .changed = cases[i].changed};
+        cf_plan_observe(&plan, 1000, &view);
+        assert_int_equal(plan.brief, cases[i].brief);
+    }
 }
 
 /* New albums that never stop coming do not put it off. */
@@ -216,12 +263,14 @@ int main(void)
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(quiet_starts_a_build),
         cmocka_unit_test(a_steady_stream_is_built_at_the_interval),
-        cmocka_unit_test(long_builds_leave_half_of_the_time_to_others),
+        cmocka_unit_test(long_builds_leave_time_to_others),
         cmocka_unit_test(failures_wait_ever_longer),
         cmocka_unit_test(a_few_beside_a_large_index_wait),
         cmocka_unit_test(many_are_built_at_once),
         cmocka_unit_test(the_cheaper_kind_is_built),
         cmocka_unit_test(growth_costs_little),
+        cmocka_unit_test(small_ones_come_beside_a_whole_build),
+        cmocka_unit_test(little_is_built_within_a_round),
         cmocka_unit_test(a_trickle_is_built_once_a_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

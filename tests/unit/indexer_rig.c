@@ -14,7 +14,7 @@
 #include "common/base/file.h"
 #include "tests/unit/store_folder.h"
 
-enum { PATIENCE_MS = 20000, BETWEEN_ROUNDS_US = 5000 };
+enum { PATIENCE_MS = 120000, BETWEEN_ROUNDS_US = 5000 };
 
 struct cf_config rig_config;
 struct cf_home rig_home;

@@ -1,4 +1,5 @@
 /* Small generations: what gets into one, what it hides, when a whole one follows, and what damage costs. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -153,7 +154,7 @@ struct model {
 static void model_put(struct model *model, struct cf_shard *const shards[SHARDS], size_t album, size_t shard,
                       uint64_t seq)
 {
-    uint64_t what = cf_rng_below(&model->rng, 10);
+    uint64_t what = cf_rng_below(&model->rng, 20);
     bool removed = what == 0;
     float value = what == 1 ? RIG_NO_VECTORS : 0.5f;
     if (model->albums[album].versions[shard] >= seq)
@@ -393,35 +394,38 @@ static void lose(const char *family, const char *id)
 }
 
 /* What a log promises is there, or there is no generation that says so. */
-static void nothing_is_lost_without_a_word(void **state)
+static void expect_no_build_without(const char *home, const char *family)
+{
+    struct cf_shard *a, *b;
+    struct cf_indexing *indexing = start(home, &a, &b);
+    cf_indexing_free(indexing);
+    add_many(a, BASE_ALBUMS, CHANGES, 10000);
+    cf_shard_free(a);
+    lose(family, id_of(BASE_ALBUMS + 7));
+    indexing = rig_open_indexing();
+    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 1); /* found, none built */
+    for (int round = 0; round < 3; round++)
+        assert_null(rig_run(indexing, false));
+    assert_false(rig_exists(2, 0) || rig_exists(2, 1));
+    a = rig_open_shard("descriptor-0");
+    rig_put(a, id_of(BASE_ALBUMS + 7), 20000, 0.5f, 0, false); /* described again */
+    struct cf_publication *published = rig_run_until_published(indexing, false);
+    assert_non_null(published);
+    assert_int_equal(published->msg.count, BASE_ALBUMS + CHANGES);
+    cf_publication_free(published);
+    stop(indexing, a, b);
+}
+
+static void a_lost_record_is_no_silence(void **state)
 {
     (void)state;
-    static const char *const families[] = {"albums", "vectors"};
-    struct cf_shard *a, *b;
-    struct cf_indexing *indexing = start("lost", &a, &b);
-    cf_indexing_free(indexing);
-    for (size_t i = 0; i < 2; i++) {
-        rig_config.indexer_quiet_ms = 3600000;
-        rig_config.indexer_interval_ms = 3600000;
-        add_many(a, BASE_ALBUMS, CHANGES, 10000 + 1000 * i);
-        cf_shard_free(a);
-        lose(families[i], id_of(BASE_ALBUMS + 7));
-        rig_config.indexer_quiet_ms = 0;
-        indexing = rig_open_indexing();
-        assert_int_equal(rig_expect_published(rig_run(indexing, false)), i + 1); /* found, none built */
-        for (int round = 0; round < 3; round++)
-            assert_null(rig_run(indexing, false));
-        assert_false(rig_exists(i + 2, 0) || rig_exists(i + 2, 1));
-        /* Described again it is whole. */
-        a = rig_open_shard("descriptor-0");
-        rig_put(a, id_of(BASE_ALBUMS + 7), 20000 + i, 0.5f, 0, false);
-        if (i == 0) { /* the entry of the lost record stays: its shard knows nothing of it */
-            stop(indexing, a, b);
-            return;
-        }
-        assert_int_equal(rig_expect_published(rig_run_until_published(indexing, false)), i + 2);
-        cf_indexing_free(indexing);
-    }
+    expect_no_build_without("lost-record", "albums");
+}
+
+static void a_lost_vector_is_no_silence(void **state)
+{
+    (void)state;
+    expect_no_build_without("lost-vector", "vectors");
 }
 
 static void a_cancelled_small_build_leaves_nothing(void **state)
@@ -447,6 +451,105 @@ static void a_cancelled_small_build_leaves_nothing(void **state)
     stop(indexing, a, b);
 }
 
+/* ---- beside a whole build ---- */
+
+/* More than are built within a round. */
+enum { MANY_ALBUMS = 4200 };
+
+static size_t unfinished_files(void)
+{
+    char folder[CF_HOME_PATH_MAX];
+    size_t count = 0;
+    assert_int_equal(cf_home_path(&rig_home, folder, sizeof folder, NULL, "data/index/%s", cf_spaces[0].name),
+                     CF_OK);
+    DIR *files = opendir(folder);
+    assert_non_null(files);
+    for (const struct dirent *file = readdir(files); file; file = readdir(files))
+        count += strstr(file->d_name, ".idx.") != NULL;
+    closedir(files);
+    return count;
+}
+
+/* A whole one of the first space, which is under way then. */
+static void order(struct cf_indexing *indexing)
+{
+    struct cf_index_round round = {.forced = {true}};
+    cf_indexing_run(indexing, &round);
+    assert_null(round.published[0]);
+    for (size_t i = 1; i < CF_SPACE_COUNT; i++)
+        cf_publication_free(round.published[i]);
+}
+
+/* Those without vectors have an index too, one after the other. */
+static void wait_for_other_spaces(struct cf_indexing *indexing)
+{
+    for (size_t i = 1; i < CF_SPACE_COUNT; i++) {
+        uint64_t newest = 0;
+        while (cf_generation_newest(&rig_home, cf_spaces[i].name, 0, &newest, NULL) == CF_E_NOT_FOUND) {
+            cf_publication_free(rig_run(indexing, false));
+            usleep(1000);
+        }
+    }
+    cf_publication_free(rig_run(indexing, false));
+}
+
+/* A whole one that takes seconds does not hold up the small ones of the one before, and comes with a small
+ * one that adds what came meanwhile: from one publication to the next nothing is searched one by one again,
+ * and numbers grow. */
+static void small_ones_come_beside_a_whole_build(void **state)
+{
+    (void)state;
+    rig_use_home("beside");
+    rig_space_count = 1;
+    struct cf_shard *a = rig_open_shard("descriptor-0");
+    add_many(a, 0, MANY_ALBUMS, 1);
+    struct cf_indexing *indexing = rig_open_indexing();
+    assert_null(rig_run(indexing, false)); /* under way */
+    assert_int_equal(rig_expect_published(rig_run_until_published(indexing, false)), 1);
+    assert_true(rig_exists(1, 0));
+    wait_for_other_spaces(indexing);
+
+    order(indexing);
+    rig_add(a, id_of(3), 20000, 0, 0, true);
+    add_many(a, MANY_ALBUMS, CHANGES, 30000);
+    struct cf_publication *published = rig_run_until_published(indexing, false);
+    assert_non_null(published);
+    assert_int_equal(published->msg.count, MANY_ALBUMS - 1 + CHANGES);
+    assert_int_equal(rig_expect_published(published), 3);
+    assert_true(rig_exists(3, 1));
+    assert_false(rig_exists(2, 0));
+    order(indexing); /* another one, after that which is under way */
+
+    published = rig_run_until_published(indexing, false);
+    assert_non_null(published);
+    assert_int_equal(published->msg.count, MANY_ALBUMS - 1 + CHANGES);
+    assert_int_equal(published->msg.watermarks[0].log_seq, MANY_ALBUMS + 1 + CHANGES);
+    assert_int_equal(rig_expect_published(published), 4);
+    assert_true(rig_exists(2, 0) && rig_exists(4, 2));
+    struct cf_ann *ann = rig_open_index(4, 2);
+    struct cf_arena *arena = cf_arena_new();
+    struct cf_generation generation = attachment_of(ann, arena);
+    assert_int_equal(generation.hidden_count, 1);
+    assert_true(hides(&generation, id_of(3)));
+    assert_int_equal(cf_ann_info(ann).count, CHANGES);
+    cf_arena_free(arena);
+    cf_ann_free(ann);
+    assert_int_equal(rig_expect_published(rig_run_until_published(indexing, false)), 5);
+    assert_true(rig_exists(5, 0));
+    assert_null(rig_run(indexing, false)); /* nothing new */
+    assert_int_equal(unfinished_files(), 0);
+
+    /* One that is given up leaves nothing, and the pair as it was. */
+    order(indexing);
+    cf_indexing_free(indexing);
+    assert_int_equal(unfinished_files(), 0);
+    indexing = rig_open_indexing();
+    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 5);
+    assert_false(rig_exists(6, 0));
+    cf_indexing_free(indexing);
+    cf_shard_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,8 +558,10 @@ int main(void)
         cmocka_unit_test(much_hidden_makes_a_whole_one),
         cmocka_unit_test(the_same_albums_again_stay_small),
         cmocka_unit_test(damaged_ones_are_passed_over),
-        cmocka_unit_test(nothing_is_lost_without_a_word),
+        cmocka_unit_test(a_lost_record_is_no_silence),
+        cmocka_unit_test(a_lost_vector_is_no_silence),
         cmocka_unit_test(a_cancelled_small_build_leaves_nothing),
+        cmocka_unit_test(small_ones_come_beside_a_whole_build),
     };
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

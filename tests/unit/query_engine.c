@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -442,6 +443,46 @@ static struct cf_index_status status_of(struct world *world)
     return status[0];
 }
 
+/* What an answer that is not exact says of an album's own vector: that album at 0, and no distance off by
+ * more than an eighth. */
+static void check_rough_distances(struct world *world, size_t album)
+{
+    float asked[WORLD_DIM_MAX], found[WORLD_DIM_MAX];
+    struct cf_engine_answer answer;
+    assert_int_equal(cf_engine_vector(world->engine, 0, world_id(album), &world->scratch, asked, NULL),
+                     CF_OK);
+    struct cf_engine_query ask = {.vector = asked, .k = 30, .recall = 0.9};
+    assert_int_equal(cf_engine_search(world->engine, &ask, &world->scratch, world->arena, &answer, NULL),
+                     CF_OK);
+    assert_false(answer.exact);
+    assert_true(answer.neighbor_count > 15);
+    assert_true(cf_str_equal(answer.neighbors[0].album, world_id(album)));
+    assert_true(answer.neighbors[0].distance <= 0);
+    for (size_t i = 1; i < answer.neighbor_count; i++) {
+        assert_int_equal(
+            cf_engine_vector(world->engine, 0, answer.neighbors[i].album, &world->scratch, found, NULL),
+            CF_OK);
+        double distance = cf_distance(asked, found, cf_spaces[0].dim);
+        assert_true(fabs(answer.neighbors[i].distance - distance) <= distance / 8 + 1e-6);
+    }
+}
+
+static void same_cover_is_at_no_distance_without_asking_for_exact(void **state)
+{
+    (void)state;
+    struct world *world = world_with_changes();
+    world_step(world);
+    check_rough_distances(world, 20); /* in the tail */
+    check_rough_distances(world, 3);
+    check_rough_distances(world, 7); /* in the whole one */
+    assert_true(world_build_small(world, 0));
+    assert_true(world_publish(world, 0));
+    world_step_until(world, 0, 2);
+    check_rough_distances(world, 20); /* in the small one */
+    check_rough_distances(world, 3);
+    world_free(world);
+}
+
 static void small_generation_empties_the_tail_without_reading_the_whole(void **state)
 {
     (void)state;
@@ -625,6 +666,7 @@ int main(void)
         cmocka_unit_test(index_that_knows_more_wins),
         cmocka_unit_test(unreadable_shard_costs_only_itself),
         cmocka_unit_test(shards_behind_their_marks_are_told),
+        cmocka_unit_test(same_cover_is_at_no_distance_without_asking_for_exact),
         cmocka_unit_test(small_generation_empties_the_tail_without_reading_the_whole),
         cmocka_unit_test(damaged_small_generation_leaves_the_pair_serving),
         cmocka_unit_test(damaged_base_leaves_the_pair_serving),

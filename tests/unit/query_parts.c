@@ -12,6 +12,7 @@
 
 #include "common/ann/ann.h"
 #include "common/base/rng.h"
+#include "workers/query/hidden.h"
 #include "workers/query/nearest.h"
 #include "workers/query/tail.h"
 
@@ -164,12 +165,41 @@ static void nearest_are_the_first_of_a_sorted_list(void **state)
     }
 }
 
+static void assert_hidden_is(const struct cf_hidden *hidden, const bool *model)
+{
+    for (size_t i = 0; i < IDS; i++)
+        assert_int_equal(cf_hidden_has(hidden, i), model[i]);
+}
+
+/* What another holds stays as it was. */
+static void hidden_items_agree_with_a_list(void **state)
+{
+    (void)state;
+    struct cf_rng rng = cf_rng(3);
+    struct cf_hidden *hidden = NULL;
+    bool model[IDS] = {false}, held[IDS];
+    for (int round = 0; round < 20; round++) {
+        struct cf_hidden *shared = cf_hidden_share(hidden);
+        memcpy(held, model, sizeof held);
+        for (int i = 0; i < round * round; i++) {
+            size_t item = (size_t)cf_rng_below(&rng, IDS);
+            model[item] = cf_rng_below(&rng, 3) > 0;
+            assert_int_equal(cf_hidden_put(&hidden, IDS, item, model[item]), CF_OK);
+        }
+        assert_hidden_is(hidden, model);
+        assert_hidden_is(shared, held);
+        cf_hidden_free(shared);
+    }
+    cf_hidden_free(hidden);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tail_agrees_with_a_list),
         cmocka_unit_test(tail_never_runs_out_of_runs),
         cmocka_unit_test(nearest_are_the_first_of_a_sorted_list),
+        cmocka_unit_test(hidden_items_agree_with_a_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,35 @@ static void small_ones_belong_to_a_base(void **state)
     assert_int_equal(cf_generation_newest_small(&home, "small", 7, 0, &newest, NULL), CF_E_NOT_FOUND);
 }
 
+static void small_ones_without_their_base_are_strays(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    uint64_t small = 0, base = 0;
+    snprintf(home.root, sizeof home.root, "%s", store_folder);
+    assert_int_equal(cf_generation_stray(&home, "strays", 0, &small, &base, NULL), CF_E_NOT_FOUND);
+    store_folder_path(path, "data/index/strays");
+    assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    static const char *const names[] = {"00000011.idx",          "00000012+00000011.idx",
+                                        "00000015+00000014.idx", "00000017+00000014.idx",
+                                        "00000018+00000016.idx", "00000016.idx.new"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "data/index/strays/%s", names[i]);
+        store_folder_path(path, name);
+        touch(path);
+    }
+    static const uint64_t strays[][2] = {{18, 16}, {17, 14}, {15, 14}};
+    uint64_t before = 0;
+    for (size_t i = 0; i < 3; i++, before = small) {
+        assert_int_equal(cf_generation_stray(&home, "strays", before, &small, &base, NULL), CF_OK);
+        assert_int_equal(small, strays[i][0]);
+        assert_int_equal(base, strays[i][1]);
+    }
+    assert_int_equal(cf_generation_stray(&home, "strays", before, &small, &base, NULL), CF_E_NOT_FOUND);
+    assert_int_equal(small, 15);
+}
+
 static void small_ones_go_with_their_base(void **state)
 {
     (void)state;
@@ -225,9 +254,13 @@ static void small_ones_go_with_their_base(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attachment_comes_back),       cmocka_unit_test(limits_are_kept),
-        cmocka_unit_test(small_ones_belong_to_a_base), cmocka_unit_test(tag_bytes_are_fixed),
-        cmocka_unit_test(newest_and_pruned),           cmocka_unit_test(small_ones_go_with_their_base),
+        cmocka_unit_test(attachment_comes_back),
+        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(small_ones_belong_to_a_base),
+        cmocka_unit_test(tag_bytes_are_fixed),
+        cmocka_unit_test(newest_and_pruned),
+        cmocka_unit_test(small_ones_go_with_their_base),
+        cmocka_unit_test(small_ones_without_their_base_are_strays),
     };
     return cmocka_run_group_tests(tests, store_folder_make, store_folder_remove);
 }

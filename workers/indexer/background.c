@@ -1,61 +1,51 @@
 #include "workers/indexer/background.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { NICE_LAST = 19, STARVED_AFTER_MS = 30000, STARVED_ONE_IN = 10 };
+#include "common/base/cpu.h"
 
-struct call {
-    enum cf_background level;
-    int nice;
-    void (*work)(void *arg);
-    void *arg;
-    bool as_wanted;
-};
+enum { STARVED_AFTER_MS = 30000, STARVED_ONE_IN = 10 };
 
-/* On Linux a process id of a thread is that thread's, and so are its niceness and its policy. */
-static bool be_nice(int nice)
+static void *background_main(void *arg)
 {
-    return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice) == 0;
-}
-
-static bool be_idle(void)
-{
-    const struct sched_param param = {.sched_priority = 0};
-    return sched_setscheduler(0, SCHED_IDLE, &param) == 0;
-}
-
-static void *call_main(void *arg)
-{
-    struct call *call = arg;
-    call->as_wanted = call->level == CF_BACKGROUND_IDLE ? be_idle() : be_nice(call->nice);
-    if (!call->as_wanted)
-        (void)be_nice(NICE_LAST);
-    call->work(call->arg);
+    struct cf_background *background = arg;
+    background->as_wanted =
+        background->level == CF_BACKGROUND_IDLE ? cf_cpu_background() : cf_cpu_nice(background->nice);
+    background->work(background->arg);
     return NULL;
 }
 
-enum cf_err cf_background_run(enum cf_background level, int nice, void (*work)(void *arg), void *arg,
-                              bool *as_wanted, struct cf_detail *detail)
+enum cf_err cf_background_start(struct cf_background *background, struct cf_detail *detail)
 {
-    struct call call = {.level = level, .nice = nice, .work = work, .arg = arg};
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, call_main, &call) != 0)
+    if (pthread_create(&background->thread, NULL, background_main, background) != 0)
         return cf_fail(detail, CF_E_NO_MEMORY, "no thread to be had for work in the background");
-    pthread_join(thread, NULL);
-    *as_wanted = call.as_wanted;
     return CF_OK;
 }
 
-uint64_t cf_pace_cpu_ms(void)
+void cf_background_join(struct cf_background *background)
+{
+    int failed = pthread_join(background->thread, NULL);
+    CF_CHECK(!failed);
+}
+
+static uint64_t used_ms(clockid_t clock)
 {
     struct timespec used = {0, 0};
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    (void)clock_gettime(clock, &used);
     return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+struct cf_pace cf_pace(uint64_t wall_ms)
+{
+    struct cf_pace pace = {.clock = CLOCK_THREAD_CPUTIME_ID, .wall_ms = wall_ms};
+    (void)pthread_getcpuclockid(pthread_self(), &pace.clock);
+    pace.cpu_ms = used_ms(pace.clock);
+    return pace;
+}
+
+uint64_t cf_pace_cpu_ms(const struct cf_pace *pace)
+{
+    return used_ms(pace->clock);
 }
 
 bool cf_pace_is_starved(const struct cf_pace *pace, uint64_t wall_ms, uint64_t cpu_ms)

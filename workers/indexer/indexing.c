@@ -1,16 +1,16 @@
 #include "workers/indexer/indexing.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "workers/indexer/background.h"
+#include "workers/indexer/build.h"
 #include "workers/indexer/guard.h"
-#include "workers/indexer/plan.h"
-#include "workers/indexer/recent.h"
-#include "workers/indexer/served.h"
 
 enum { REOPEN_MS = 1000 };
 
@@ -19,20 +19,38 @@ struct state {
     const struct cf_space *space;
     struct cf_served served;
     struct cf_plan plan;
-    bool told; /* about the failure that lasts */
+    bool ordered; /* a whole one, whatever the plan says */
+    bool told;    /* about the failure that lasts */
+};
+
+/* A whole generation of some size, built on a thread of its own while the rounds go on. It has shards of its
+ * own too, since it walks through all of them twice and they must not be caught up with meanwhile; and it
+ * lies under another name until a small one is there that adds to it all that came in the meantime: queries
+ * take both at once, and have no more to search one by one than before. */
+struct beside {
+    struct cf_indexing *indexing;
+    struct state *state; /* NULL: nothing is being built */
+    struct cf_background thread;
+    struct cf_view view;
+    struct cf_build build;
+    struct cf_pace pace;
+    uint64_t started_ms;
+    bool starved;         /* it was given up for want of a processor */
+    atomic_bool finished; /* then what follows is the rounds' again */
+    struct cf_part part;  /* what was built */
+    enum cf_err err;
+    struct cf_detail detail;
 };
 
 struct cf_indexing {
     const struct cf_home *home;
     const struct cf_config *config;
     const char *slot;
-    struct cf_shards *shards; /* NULL: they could not be opened anew yet */
+    struct cf_view view; /* as of this round. Without shards: they could not be opened anew yet */
     bool begun;
     atomic_bool cancelled;
     struct state states[CF_SPACE_COUNT];
-    /* The last log sequence of every shard, by its position, as of this round. */
-    uint64_t *lasts;
-    size_t last_count;
+    struct beside beside;
     bool parts_checked; /* in this round */
     bool doubtful;      /* the shards did not do for a build: they are opened anew before the next one */
     uint64_t reopen_ms;
@@ -54,15 +72,18 @@ static void on_problem(void *arg, const char *shard, enum cf_err err, const stru
            detail->text);
 }
 
-static enum cf_err open_shards(struct cf_indexing *indexing, struct cf_detail *detail)
+/* `suffix` keeps secondaries apart; `problem` may be NULL. */
+static enum cf_err open_shards(const struct cf_indexing *indexing, const char *suffix,
+                               cf_shards_problem *problem, struct cf_shards **shards,
+                               struct cf_detail *detail)
 {
     char folder[CF_HOME_PATH_MAX], private_folder[CF_HOME_PATH_MAX];
     enum cf_err err = cf_home_path(indexing->home, folder, sizeof folder, detail, "data/shards");
     if (err == CF_OK)
-        err = cf_home_path(indexing->home, private_folder, sizeof private_folder, detail, "secondaries/%s",
-                           indexing->slot);
+        err = cf_home_path(indexing->home, private_folder, sizeof private_folder, detail, "secondaries/%s%s",
+                           indexing->slot, suffix);
     if (err == CF_OK)
-        err = cf_shards_open(folder, private_folder, on_problem, NULL, &indexing->shards, detail);
+        err = cf_shards_open(folder, private_folder, problem, NULL, shards, detail);
     return err;
 }
 
@@ -79,7 +100,8 @@ enum cf_err cf_indexing_new(const struct cf_home *home, const struct cf_config *
         indexing->states[i].space = &cf_spaces[i];
         indexing->states[i].served = cf_served(home, &cf_spaces[i]);
     }
-    enum cf_err err = open_shards(indexing, detail);
+    indexing->beside.indexing = indexing;
+    enum cf_err err = open_shards(indexing, "", on_problem, &indexing->view.shards, detail);
     if (err != CF_OK) {
         cf_indexing_free(indexing);
         return err;
@@ -88,14 +110,28 @@ enum cf_err cf_indexing_new(const struct cf_home *home, const struct cf_config *
     return CF_OK;
 }
 
+/* What was built and not published goes. */
+static void end_beside(struct beside *beside)
+{
+    if (beside->build.path[0])
+        (void)remove(beside->build.path); /* one that stays is swept by the next indexer */
+    beside->build.path[0] = 0;
+    cf_part_fini(&beside->part);
+    cf_view_fini(&beside->view);
+    beside->state = NULL;
+}
+
 void cf_indexing_free(struct cf_indexing *indexing)
 {
     if (!indexing)
         return;
-    cf_shards_free(indexing->shards);
+    cf_indexing_cancel(indexing);
+    if (indexing->beside.state)
+        cf_background_join(&indexing->beside.thread);
+    end_beside(&indexing->beside);
+    cf_view_fini(&indexing->view);
     for (size_t i = 0; i < CF_SPACE_COUNT; i++)
         cf_served_fini(&indexing->states[i].served);
-    free(indexing->lasts);
     free(indexing);
 }
 
@@ -135,153 +171,75 @@ static struct cf_publication *publish(const struct state *state)
     return publication;
 }
 
-/* ---- building ---- */
+/* ---- building in a round ---- */
 
-/* One try at a generation, on a thread of its own. */
+/* One try at a generation. */
 struct attempt {
     struct cf_indexing *indexing;
     struct state *state;
-    enum cf_plan_kind kind;
-    struct cf_pace pace;
-    enum cf_background level;
-    bool starved; /* it was given up for want of a processor */
+    const struct cf_part *whole; /* what a small one adds to; NULL: a whole one */
+    bool anyhow;                 /* small, whatever it hides */
+    enum cf_plan_kind kind;      /* what came of it */
+    uint64_t number;
     enum cf_err err;
     struct cf_detail detail;
 };
 
 static bool is_cancelled(void *arg)
 {
+    struct cf_indexing *indexing = arg;
+    return atomic_load(&indexing->cancelled);
+}
+
+static void write_file(void *arg)
+{
     struct attempt *attempt = arg;
-    if (attempt->level == CF_BACKGROUND_IDLE &&
-        cf_pace_is_starved(&attempt->pace, cf_clock_mono_ms(), cf_pace_cpu_ms()))
-        attempt->starved = true;
-    return attempt->starved || atomic_load(&attempt->indexing->cancelled);
-}
-
-/* How far every shard is covered. NULL when memory is short. */
-static struct cf_generation_mark *make_marks(const struct cf_indexing *indexing)
-{
-    struct cf_generation_mark *marks = calloc(indexing->last_count + 1, sizeof *marks);
-    for (size_t i = 0; marks && i < indexing->last_count; i++)
-        marks[i] =
-            (struct cf_generation_mark){cf_str(cf_shards_name(indexing->shards, i)), indexing->lasts[i]};
-    return marks;
-}
-
-/* Writes the file of `generation`, which lacks its marks only. */
-static enum cf_err write_index(struct attempt *attempt, struct cf_generation *generation,
-                               const struct cf_ann_source *source)
-{
     struct cf_indexing *indexing = attempt->indexing;
-    const struct cf_space *space = attempt->state->space;
-    char path[CF_HOME_PATH_MAX];
-    struct cf_detail *detail = &attempt->detail;
-    struct cf_buf attachment;
-    cf_buf_init(&attachment);
-    generation->marks = make_marks(indexing);
-    generation->mark_count = indexing->last_count;
-    enum cf_err err = generation->marks ? cf_generation_encode(generation, &attachment, detail)
-                                        : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
-    const struct cf_ann_params params = {.dim = space->dim,
-                                         .tag_bytes = CF_GENERATION_TAG_BYTES,
-                                         .seed = (uint64_t)indexing->config->indexer_seed,
-                                         .threads = (unsigned)indexing->config->indexer_threads,
-                                         .attachment = cf_buf_bytes(&attachment)};
-    if (err == CF_OK)
-        err = cf_home_path(indexing->home, path, sizeof path, detail, "data/index/%s", space->name);
-    if (err == CF_OK)
-        err = cf_file_make_dirs(path, detail);
-    if (err == CF_OK)
-        err = cf_generation_reserve(indexing->home, space->name, generation->generation, detail);
-    if (err == CF_OK)
-        err = cf_served_path(&attempt->state->served, generation->generation, generation->base, path,
-                             sizeof path, detail);
-    if (err == CF_OK)
-        err = cf_ann_build(path, &params, source, is_cancelled, attempt, detail);
-    free(generation->marks);
-    cf_buf_fini(&attachment);
-    return err;
+    struct cf_build build = {.home = indexing->home,
+                             .config = indexing->config,
+                             .space = attempt->state->space,
+                             .view = &indexing->view,
+                             .whole = attempt->whole,
+                             .anyhow = attempt->anyhow,
+                             .cancel = is_cancelled,
+                             .cancel_arg = indexing};
+    attempt->number = attempt->state->served.highest + 1;
+    attempt->err = cf_build_begin(&build, attempt->number, &attempt->detail);
+    if (attempt->err == CF_OK)
+        attempt->err = cf_build_write(&build, &attempt->kind, &attempt->detail);
 }
 
-static void report_damaged(const struct cf_items *items)
+static void run_attempt(struct attempt *attempt)
 {
-    if (items->damaged)
-        cf_log(CF_LOG_ERROR, "vectors_ignored", "space=%s count=%" PRIu64 " last=\"%s\"", items->space->name,
-               items->damaged, items->damage.text);
+    struct cf_background thread = {.level = CF_BACKGROUND_NICE,
+                                   .nice = (int)attempt->indexing->config->indexer_nice,
+                                   .work = write_file,
+                                   .arg = attempt};
+    attempt->err = cf_background_start(&thread, &attempt->detail);
+    if (attempt->err == CF_OK)
+        cf_background_join(&thread);
 }
 
-static enum cf_err build_whole(struct attempt *attempt, struct cf_generation *generation)
+static void prune(const struct cf_indexing *indexing, const struct state *state, uint64_t previous)
 {
-    struct cf_items items;
-    enum cf_err err =
-        cf_items_init(&items, attempt->indexing->shards, attempt->state->space, &attempt->detail);
-    if (err != CF_OK)
-        return err;
-    const struct cf_ann_source source = cf_items_source(&items);
-    err = write_index(attempt, generation, &source);
-    if (err == CF_OK)
-        report_damaged(&items);
-    cf_items_fini(&items);
-    return err;
+    cf_served_prune(&state->served, previous, (size_t)indexing->config->indexer_generations_keep);
 }
 
-/* Without a file when it turns out that too much is hidden: then `kind` is the other one. */
-static enum cf_err write_small(struct attempt *attempt, struct cf_generation *generation,
-                               struct cf_recent *recent, struct cf_arena *arena)
-{
-    const struct cf_part *whole = &attempt->state->served.whole;
-    enum cf_err err = cf_recent_hidden(recent, whole->ann, arena, &generation->hidden,
-                                       &generation->hidden_count, &attempt->detail);
-    if (err != CF_OK)
-        return err;
-    attempt->kind = cf_plan_kind(whole->count, 0, generation->hidden_count);
-    if (attempt->kind != CF_PLAN_SMALL)
-        return CF_OK;
-    const struct cf_ann_source source = cf_recent_source(recent);
-    err = write_index(attempt, generation, &source);
-    if (err == CF_OK)
-        report_damaged(&recent->items);
-    return err;
-}
-
-static enum cf_err build_small(struct attempt *attempt, struct cf_generation *generation)
-{
-    struct cf_indexing *indexing = attempt->indexing;
-    const struct cf_generation *base = &attempt->state->served.whole.generation;
-    struct cf_recent recent;
-    struct cf_arena *arena = cf_arena_new();
-    if (!arena)
-        return cf_fail(&attempt->detail, CF_E_NO_MEMORY, "no memory for an index");
-    generation->base = base->generation;
-    enum cf_err err = cf_recent_init(&recent, indexing->shards, attempt->state->space, base, indexing->lasts,
-                                     &attempt->detail);
-    if (err == CF_OK) {
-        err = write_small(attempt, generation, &recent, arena);
-        cf_recent_fini(&recent);
-    }
-    cf_arena_free(arena);
-    return err;
-}
-
-static enum cf_err build(struct attempt *attempt)
+/* Builds what the attempt says and takes it, or else, when `kind` is another one then, nothing. */
+static void build(struct attempt *attempt)
 {
     struct cf_served *served = &attempt->state->served;
-    const enum cf_plan_kind wanted = attempt->kind;
-    struct cf_generation generation = {.space = cf_str(attempt->state->space->name),
-                                       .space_version = attempt->state->space->version,
-                                       .generation = served->highest + 1,
-                                       .built_ms = cf_clock_wall_ms()};
-    uint64_t previous = (wanted == CF_PLAN_SMALL ? &served->small : &served->whole)->generation.generation;
-    enum cf_err err =
-        wanted == CF_PLAN_SMALL ? build_small(attempt, &generation) : build_whole(attempt, &generation);
-    if (err != CF_OK || attempt->kind != wanted)
-        return err;
-    err = cf_served_adopt(served, generation.generation, generation.base, &attempt->detail);
-    if (err == CF_OK)
-        cf_served_prune(served, previous, (size_t)attempt->indexing->config->indexer_generations_keep);
-    else if (served->highest < generation.generation)
-        served->highest = generation.generation;
-    return err;
+    const bool small = attempt->whole != NULL;
+    const uint64_t previous = (small ? &served->small : &served->whole)->generation.generation;
+    const uint64_t base = small ? attempt->whole->generation.generation : 0;
+    run_attempt(attempt);
+    if (attempt->err != CF_OK || (attempt->kind == CF_PLAN_SMALL) != small)
+        return;
+    attempt->err = cf_served_adopt(served, attempt->number, base, &attempt->detail);
+    if (attempt->err == CF_OK)
+        prune(attempt->indexing, attempt->state, previous);
+    else if (served->highest < attempt->number)
+        served->highest = attempt->number;
 }
 
 /* What we follow may show an older state than what lies on disk, or damage that has been mended since. */
@@ -294,39 +252,46 @@ static void doubt(struct cf_indexing *indexing, uint64_t now_ms)
 
 /* A catch-up beside a primary that retires a write-ahead log may show some parts of it earlier than others:
  * only what a second one does not mend is damage. */
-static enum cf_err check_parts(struct cf_indexing *indexing, struct cf_str *shard, struct cf_detail *detail)
+static enum cf_err check_parts(struct cf_view *view, struct cf_str *shard, struct cf_detail *detail)
 {
-    enum cf_err err = cf_guard_parts(indexing->shards, shard, detail);
-    if (err == CF_E_CORRUPT) {
-        cf_shards_catch_up(indexing->shards);
-        cf_shards_catch_up(indexing->shards);
-        err = cf_guard_parts(indexing->shards, shard, detail);
-    }
-    indexing->parts_checked = err == CF_OK;
-    return err;
+    enum cf_err err = cf_guard_parts(view->shards, shard, detail);
+    if (err != CF_E_CORRUPT)
+        return err;
+    cf_shards_catch_up(view->shards);
+    cf_shards_catch_up(view->shards);
+    if (!cf_view_look(view))
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
+    return cf_guard_parts(view->shards, shard, detail);
 }
 
-/* Whether nothing would be lost by a build now. When it would, that is told once, and tried again ever more
- * slowly. A small generation looks at each record that it is about: it does without the look at all of them.
- */
-static bool may_build(struct cf_indexing *indexing, struct state *state, enum cf_plan_kind kind)
+/* A failure that lasts is told once. */
+static void refuse_build(struct cf_indexing *indexing, struct state *state, enum cf_err err,
+                         struct cf_str shard, const struct cf_detail *detail)
 {
-    struct cf_detail detail = {""};
-    struct cf_str shard = cf_str("");
-    enum cf_err err = cf_guard_marks(indexing->shards, indexing->lasts,
-                                     &cf_served_newest(&state->served)->generation, &shard, &detail);
-    if (err == CF_OK && kind == CF_PLAN_WHOLE && !indexing->parts_checked)
-        err = check_parts(indexing, &shard, &detail);
-    if (err == CF_OK)
-        return true;
     uint64_t now_ms = cf_clock_mono_ms();
     cf_plan_failed(&state->plan, now_ms);
     doubt(indexing, now_ms);
     if (!state->told)
         cf_log(CF_LOG_ERROR, "shard_unreadable", "shard=%.*s space=%s error=%s detail=\"%s\"",
-               CF_STR_ARG(shard), state->space->name, cf_err_name(err), detail.text);
+               CF_STR_ARG(shard), state->space->name, cf_err_name(err), detail->text);
     state->told = true;
-    return false;
+}
+
+/* Whether nothing would be lost by a build now. When it would, it is tried again ever more slowly. A small
+ * generation looks at each record that it is about: it does without the look at all of them. */
+static bool may_build(struct cf_indexing *indexing, struct state *state, enum cf_plan_kind kind)
+{
+    struct cf_detail detail = {""};
+    struct cf_str shard = cf_str("");
+    enum cf_err err = cf_guard_marks(indexing->view.shards, indexing->view.lasts,
+                                     &cf_served_newest(&state->served)->generation, &shard, &detail);
+    if (err == CF_OK && kind == CF_PLAN_WHOLE && !indexing->parts_checked)
+        err = check_parts(&indexing->view, &shard, &detail);
+    if (err == CF_OK && kind == CF_PLAN_WHOLE)
+        indexing->parts_checked = true;
+    if (err != CF_OK)
+        refuse_build(indexing, state, err, shard, &detail);
+    return err == CF_OK;
 }
 
 static void fail_build(struct cf_indexing *indexing, struct state *state, enum cf_err err,
@@ -343,61 +308,14 @@ static void fail_build(struct cf_indexing *indexing, struct state *state, enum c
            cf_err_name(err), detail->text);
 }
 
-/* CF_E_BUSY when nothing may be built now, which has been told. */
-static void try_build(void *arg)
+static void tell_built(struct state *state, enum cf_plan_kind kind, uint64_t started_ms,
+                       struct cf_publication **published)
 {
-    struct attempt *attempt = arg;
-    enum cf_plan_kind wanted = attempt->kind;
-    attempt->err = CF_E_BUSY;
-    if (!may_build(attempt->indexing, attempt->state, wanted))
-        return;
-    attempt->err = build(attempt);
-    if (attempt->err != CF_OK || attempt->kind == wanted)
-        return;
-    attempt->err = CF_E_BUSY;
-    if (may_build(attempt->indexing, attempt->state, attempt->kind))
-        attempt->err = build(attempt);
-}
-
-static void run_attempt(struct cf_indexing *indexing, struct attempt *attempt, enum cf_background level)
-{
-    bool as_wanted = false;
-    attempt->level = level;
-    attempt->starved = false;
-    attempt->pace = (struct cf_pace){cf_clock_mono_ms(), cf_pace_cpu_ms()};
-    enum cf_err err = cf_background_run(level, (int)indexing->config->indexer_nice, try_build, attempt,
-                                        &as_wanted, &attempt->detail);
-    if (err != CF_OK) {
-        attempt->err = err;
-    } else if (!as_wanted && !indexing->told_priority) {
-        indexing->told_priority = true;
-        cf_log(CF_LOG_WARN, "not_idle",
-               "detail=\"builds run at niceness 19: the system allows nothing lower\"");
-    }
-}
-
-static void build_and_tell(struct cf_indexing *indexing, struct state *state, enum cf_plan_kind kind,
-                           struct cf_publication **published)
-{
-    struct attempt attempt = {.indexing = indexing, .state = state, .kind = kind};
-    uint64_t started_ms = cf_clock_mono_ms();
-    run_attempt(indexing, &attempt, CF_BACKGROUND_IDLE);
-    if (attempt.starved) {
-        cf_log(CF_LOG_INFO, "build_starved", "space=%s nice=%d detail=\"begun again at this niceness\"",
-               state->space->name, (int)indexing->config->indexer_nice);
-        attempt.kind = kind;
-        run_attempt(indexing, &attempt, CF_BACKGROUND_NICE);
-    }
-    if (attempt.err == CF_E_BUSY)
-        return;
-    if (attempt.err != CF_OK) {
-        fail_build(indexing, state, attempt.err, &attempt.detail);
-        return;
-    }
     uint64_t now_ms = cf_clock_mono_ms();
     const struct cf_part *newest = cf_served_newest(&state->served);
-    cf_plan_built(&state->plan, attempt.kind, started_ms, now_ms);
+    cf_plan_built(&state->plan, kind, started_ms, now_ms);
     state->told = false;
+    cf_publication_free(*published);
     *published = publish(state);
     cf_log(CF_LOG_INFO, "index_published",
            "space=%s generation=%" PRIu64 " base=%" PRIu64 " held=%" PRIu64 " count=%" PRIu64
@@ -406,19 +324,241 @@ static void build_and_tell(struct cf_indexing *indexing, struct state *state, en
            state->served.count, now_ms - started_ms);
 }
 
+/* A generation of `kind`, within this round. What it turns out that should be whole is ordered. */
+static void build_now(struct cf_indexing *indexing, struct state *state, enum cf_plan_kind kind,
+                      struct cf_publication **published)
+{
+    struct attempt attempt = {.indexing = indexing,
+                              .state = state,
+                              .whole = kind == CF_PLAN_SMALL ? &state->served.whole : NULL,
+                              .anyhow = indexing->beside.state != NULL,
+                              .kind = kind};
+    uint64_t started_ms = cf_clock_mono_ms();
+    if (!may_build(indexing, state, kind))
+        return;
+    build(&attempt);
+    if (attempt.err != CF_OK)
+        fail_build(indexing, state, attempt.err, &attempt.detail);
+    else if (attempt.kind == kind)
+        tell_built(state, kind, started_ms, published);
+    else
+        state->ordered = true;
+}
+
+/* ---- building beside the rounds ---- */
+
+static bool is_given_up(void *arg)
+{
+    struct beside *beside = arg;
+    if (beside->thread.level == CF_BACKGROUND_IDLE &&
+        cf_pace_is_starved(&beside->pace, cf_clock_mono_ms(), cf_pace_cpu_ms(&beside->pace)))
+        beside->starved = true;
+    return beside->starved || is_cancelled(beside->indexing);
+}
+
+static void work_beside(void *arg)
+{
+    struct beside *beside = arg;
+    enum cf_plan_kind kind = CF_PLAN_WHOLE;
+    struct cf_str shard = cf_str("");
+    beside->pace = cf_pace(cf_clock_mono_ms());
+    beside->err = check_parts(&beside->view, &shard, &beside->detail);
+    if (beside->err == CF_OK)
+        beside->err = cf_build_write(&beside->build, &kind, &beside->detail);
+    if (beside->err == CF_OK)
+        beside->err = cf_part_open(&beside->state->served, beside->build.path,
+                                   beside->build.generation.generation, 0, &beside->part, &beside->detail);
+    atomic_store(&beside->finished, true);
+}
+
+/* Shards of its own, that show no less than those of the rounds did when they were asked whether a build may
+ * be. */
+static enum cf_err open_beside(struct beside *beside, struct cf_detail *detail)
+{
+    const struct cf_indexing *indexing = beside->indexing;
+    struct cf_str shard = cf_str("");
+    enum cf_err err = open_shards(indexing, "-whole", NULL, &beside->view.shards, detail);
+    if (err != CF_OK)
+        return err;
+    cf_shards_catch_up(beside->view.shards);
+    cf_shards_catch_up(beside->view.shards);
+    if (!cf_view_look(&beside->view))
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
+    return cf_guard_marks(beside->view.shards, beside->view.lasts,
+                          &cf_served_newest(&beside->state->served)->generation, &shard, detail);
+}
+
+/* The number is given away at once: small ones that come meanwhile have higher ones. */
+static enum cf_err begin_beside(struct beside *beside, struct cf_detail *detail)
+{
+    struct cf_served *served = &beside->state->served;
+    beside->build = (struct cf_build){.home = beside->indexing->home,
+                                      .config = beside->indexing->config,
+                                      .space = beside->state->space,
+                                      .view = &beside->view,
+                                      .cancel = is_given_up,
+                                      .cancel_arg = beside};
+    enum cf_err err = cf_build_begin(&beside->build, served->highest + 1, detail);
+    if (err != CF_OK) {
+        beside->build.path[0] = 0;
+        return err;
+    }
+    served->highest++;
+    size_t len = strlen(beside->build.path), left = sizeof beside->build.path - len;
+    if (snprintf(beside->build.path + len, left, ".new") < (int)left)
+        return CF_OK;
+    beside->build.path[0] = 0;
+    return cf_fail(detail, CF_E_INVALID, "the path of the home is too long");
+}
+
+static void start_beside(struct cf_indexing *indexing, struct state *state, enum cf_background_level level)
+{
+    struct beside *beside = &indexing->beside;
+    struct cf_detail detail = {""};
+    if (!may_build(indexing, state, CF_PLAN_SMALL)) /* the look at all records is the thread's */
+        return;
+    beside->state = state;
+    beside->starved = false;
+    beside->started_ms = cf_clock_mono_ms();
+    atomic_store(&beside->finished, false);
+    beside->thread = (struct cf_background){
+        .level = level, .nice = (int)indexing->config->indexer_nice, .work = work_beside, .arg = beside};
+    enum cf_err err = open_beside(beside, &detail);
+    if (err == CF_OK)
+        err = begin_beside(beside, &detail);
+    if (err == CF_OK)
+        err = cf_background_start(&beside->thread, &detail);
+    if (err == CF_OK)
+        return;
+    fail_build(indexing, state, err, &detail);
+    end_beside(beside);
+}
+
+static void tell_priority(struct cf_indexing *indexing, const struct cf_background *thread)
+{
+    if (thread->as_wanted || indexing->told_priority)
+        return;
+    indexing->told_priority = true;
+    cf_log(CF_LOG_WARN, "not_idle", "detail=\"builds run at niceness 19: the system allows nothing lower\"");
+}
+
+/* Whether something came since the whole one `part` saw the shards, or small ones with higher numbers are
+ * out: the number of what is served only grows. */
+static bool needs_small(const struct cf_indexing *indexing, const struct state *state,
+                        const struct cf_part *part)
+{
+    for (size_t i = 0; i < indexing->view.count; i++)
+        if (indexing->view.lasts[i] >
+            cf_generation_mark(&part->generation, cf_str(cf_shards_name(indexing->view.shards, i))))
+            return true;
+    return cf_served_newest(&state->served)->generation.generation > part->generation.generation;
+}
+
+/* The small one that adds to what was built beside what came meanwhile. Trouble is told: the tail is longer
+ * then. */
+static bool follow_up(struct beside *beside, struct attempt *attempt)
+{
+    struct state *state = beside->state;
+    *attempt = (struct attempt){.indexing = beside->indexing,
+                                .state = state,
+                                .whole = &beside->part,
+                                .anyhow = true,
+                                .kind = CF_PLAN_SMALL};
+    if (!needs_small(beside->indexing, state, &beside->part) ||
+        !may_build(beside->indexing, state, CF_PLAN_SMALL))
+        return false;
+    run_attempt(attempt);
+    if (attempt->err != CF_OK)
+        fail_build(beside->indexing, state, attempt->err, &attempt->detail);
+    return attempt->err == CF_OK;
+}
+
+/* Under its own name, from now on. */
+static enum cf_err publish_beside(struct beside *beside, struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct cf_served *served = &beside->state->served;
+    const uint64_t previous = served->whole.generation.generation;
+    enum cf_err err =
+        cf_served_path(served, beside->part.generation.generation, 0, path, sizeof path, detail);
+    if (err == CF_OK)
+        err = cf_file_rename_synced(beside->build.path, path, detail);
+    if (err != CF_OK)
+        return err;
+    beside->build.path[0] = 0;
+    beside->part.published_ms = cf_clock_wall_ms();
+    cf_served_take(served, &beside->part);
+    prune(beside->indexing, beside->state, previous);
+    return CF_OK;
+}
+
+/* `small` may be NULL. One that cannot be adopted was damaged between its build and now. */
+static void adopt_small(struct beside *beside, struct attempt *small)
+{
+    struct cf_served *served = &beside->state->served;
+    if (!small)
+        return;
+    small->err = cf_served_adopt(served, small->number, served->whole.generation.generation, &small->detail);
+    if (small->err != CF_OK)
+        fail_build(beside->indexing, beside->state, small->err, &small->detail);
+    if (served->highest < small->number)
+        served->highest = small->number;
+}
+
+static void take_beside(struct beside *beside, struct cf_publication **published)
+{
+    struct state *state = beside->state;
+    struct attempt small;
+    uint64_t follow_ms = cf_clock_mono_ms();
+    bool followed = follow_up(beside, &small);
+    if (is_cancelled(beside->indexing))
+        return;
+    beside->err = publish_beside(beside, &beside->detail);
+    if (beside->err != CF_OK) {
+        fail_build(beside->indexing, state, beside->err, &beside->detail);
+        return;
+    }
+    adopt_small(beside, followed ? &small : NULL);
+    tell_built(state, CF_PLAN_WHOLE, beside->started_ms, published);
+    if (followed)
+        cf_plan_built(&state->plan, CF_PLAN_SMALL, follow_ms, cf_clock_mono_ms());
+}
+
+/* Takes what was finished, or begins it again with more of the processor. */
+static void finish_beside(struct cf_indexing *indexing, struct cf_index_round *round)
+{
+    struct beside *beside = &indexing->beside;
+    struct state *state = beside->state;
+    if (!state || !atomic_load(&beside->finished))
+        return;
+    cf_background_join(&beside->thread);
+    tell_priority(indexing, &beside->thread);
+    bool again = beside->starved && !is_cancelled(indexing);
+    if (again)
+        cf_log(CF_LOG_INFO, "build_starved", "space=%s nice=%d detail=\"begun again at this niceness\"",
+               state->space->name, (int)indexing->config->indexer_nice);
+    else if (beside->err != CF_OK)
+        fail_build(indexing, state, beside->err, &beside->detail);
+    else
+        take_beside(beside, &round->published[state - indexing->states]);
+    end_beside(beside);
+    if (again)
+        start_beside(indexing, state, CF_BACKGROUND_NICE);
+}
+
 /* ---- rounds ---- */
 
 /* Whether there are shards to look at. */
 static bool reopen_shards(struct cf_indexing *indexing, uint64_t now_ms)
 {
     if (!indexing->doubtful || now_ms < indexing->reopen_ms)
-        return indexing->shards != NULL;
-    cf_shards_free(indexing->shards);
-    indexing->shards = NULL;
-    indexing->last_count = 0; /* positions are dealt anew */
+        return indexing->view.shards != NULL;
+    cf_shards_free(indexing->view.shards);
+    indexing->view.shards = NULL;
+    indexing->view.count = 0; /* positions are dealt anew */
     indexing->reopen_ms = now_ms + REOPEN_MS;
     struct cf_detail detail = {""};
-    enum cf_err err = open_shards(indexing, &detail);
+    enum cf_err err = open_shards(indexing, "", on_problem, &indexing->view.shards, &detail);
     if (err != CF_OK) {
         cf_log(CF_LOG_ERROR, "shards_unreadable", "error=%s detail=\"%s\"", cf_err_name(err), detail.text);
         return false;
@@ -430,27 +570,9 @@ static bool reopen_shards(struct cf_indexing *indexing, uint64_t now_ms)
 static uint64_t count_unreadable(const struct cf_indexing *indexing)
 {
     uint64_t count = 0;
-    while (cf_shards_unreadable(indexing->shards, count))
+    while (cf_shards_unreadable(indexing->view.shards, count))
         count++;
     return count;
-}
-
-/* The last entry of every shard. A shard whose log cannot be read keeps the number of the last round. */
-static bool look(struct cf_indexing *indexing)
-{
-    size_t count = cf_shards_count(indexing->shards);
-    if (count > indexing->last_count) {
-        uint64_t *grown = realloc(indexing->lasts, count * sizeof *grown);
-        if (!grown)
-            return false;
-        for (size_t i = indexing->last_count; i < count; i++)
-            grown[i] = 0;
-        indexing->lasts = grown;
-        indexing->last_count = count;
-    }
-    for (size_t i = 0; i < count; i++)
-        indexing->lasts[i] = cf_shard_settled(cf_shards_get(indexing->shards, i));
-    return true;
 }
 
 static uint64_t entries_behind(const struct cf_generation *generation, struct cf_str shard, uint64_t last)
@@ -464,30 +586,49 @@ static void observe(const struct cf_indexing *indexing, struct state *state, uin
 {
     const struct cf_generation *whole = &state->served.whole.generation,
                                *newest = &cf_served_newest(&state->served)->generation;
-    struct cf_plan_view view = {.base = state->served.whole.count, .small = state->served.small.count};
-    for (size_t i = 0; i < indexing->last_count; i++) {
-        struct cf_str shard = cf_str(cf_shards_name(indexing->shards, i));
-        view.behind = view.behind || indexing->lasts[i] != cf_generation_mark(newest, shard);
-        view.waiting += entries_behind(newest, shard, indexing->lasts[i]);
-        view.changed += entries_behind(whole, shard, indexing->lasts[i]);
-        view.position += indexing->lasts[i];
+    struct cf_plan_view view = {.base = state->served.whole.count,
+                                .small = state->served.small.count,
+                                .building = indexing->beside.state != NULL};
+    for (size_t i = 0; i < indexing->view.count; i++) {
+        struct cf_str shard = cf_str(cf_shards_name(indexing->view.shards, i));
+        view.behind = view.behind || indexing->view.lasts[i] != cf_generation_mark(newest, shard);
+        view.waiting += entries_behind(newest, shard, indexing->view.lasts[i]);
+        view.changed += entries_behind(whole, shard, indexing->view.lasts[i]);
+        view.position += indexing->view.lasts[i];
     }
     cf_plan_observe(&state->plan, now_ms, &view);
 }
 
 /* The log numbers tell how much changed at most: an album that is described again and again has one entry. So
  * before a whole build they are counted. */
-static enum cf_plan_kind choose(struct cf_indexing *indexing, struct state *state, bool forced)
+static enum cf_plan_kind choose(struct cf_indexing *indexing, struct state *state)
 {
     const struct cf_part *whole = &state->served.whole;
-    if (forced || state->served.damaged || whole->generation.generation == 0)
+    if (state->ordered || state->served.damaged || whole->generation.generation == 0)
         return CF_PLAN_WHOLE;
     if (state->plan.kind == CF_PLAN_SMALL)
         return CF_PLAN_SMALL;
     uint64_t changed = 0, limit = cf_plan_changed_max(whole->count);
-    if (cf_recent_count(indexing->shards, &whole->generation, limit, &changed, NULL) != CF_OK)
+    if (cf_recent_count(indexing->view.shards, &whole->generation, limit, &changed, NULL) != CF_OK)
         return CF_PLAN_WHOLE; /* which will say why */
     return cf_plan_kind(whole->count, changed, 0);
+}
+
+/* While a whole one is built beside, only small ones are. Without any index queries search everything one by
+ * one: then the first one does not wait for idle processors. */
+static void build_due(struct cf_indexing *indexing, struct state *state, bool due,
+                      struct cf_publication **published)
+{
+    const bool building = indexing->beside.state != NULL,
+               first = state->served.whole.generation.generation == 0;
+    if (building && (first || !due))
+        return;
+    enum cf_plan_kind kind = building ? CF_PLAN_SMALL : choose(indexing, state);
+    state->ordered = state->ordered && kind == CF_PLAN_SMALL;
+    if (kind == CF_PLAN_WHOLE && !state->plan.brief)
+        start_beside(indexing, state, first ? CF_BACKGROUND_NICE : CF_BACKGROUND_IDLE);
+    else
+        build_now(indexing, state, kind, published);
 }
 
 static void begin(struct cf_indexing *indexing, struct cf_index_round *round)
@@ -516,24 +657,21 @@ void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
     uint64_t now_ms = cf_clock_mono_ms();
     if (!reopen_shards(indexing, now_ms))
         return;
-    cf_shards_catch_up(indexing->shards);
+    cf_shards_catch_up(indexing->view.shards);
     if (is_forced(round)) /* what was at rest when it was ordered is settled by a second look */
-        cf_shards_catch_up(indexing->shards);
+        cf_shards_catch_up(indexing->view.shards);
     round->unreadable_shards = count_unreadable(indexing);
     indexing->parts_checked = false;
-    if (!look(indexing))
+    if (!cf_view_look(&indexing->view))
         return; /* short of memory: the next round tries again */
+    finish_beside(indexing, round);
     for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
         struct state *state = &indexing->states[i];
         cf_served_notice_gone(&state->served);
         observe(indexing, state, now_ms);
-        if (!round->forced[i] && !cf_plan_is_due(&state->plan, indexing->config, now_ms))
-            continue;
-        struct cf_publication *published = NULL;
-        build_and_tell(indexing, state, choose(indexing, state, round->forced[i]), &published);
-        if (!published)
-            continue;
-        cf_publication_free(round->published[i]);
-        round->published[i] = published;
+        state->ordered = state->ordered || round->forced[i];
+        bool due = cf_plan_is_due(&state->plan, indexing->config, now_ms);
+        if (due || state->ordered)
+            build_due(indexing, state, due, &round->published[i]);
     }
 }

@@ -1,5 +1,6 @@
 /* The slow half of the indexer, on its one compute thread: follows the shards, decides when an index is
- * behind, builds and publishes it. What it publishes goes to the loop's thread as values of their own. */
+ * behind, builds and publishes it; a whole one of some size on one more thread, through several rounds. What
+ * it publishes goes to the loop's thread as values of their own. */
 #ifndef CF_WORKERS_INDEXER_INDEXING_H
 #define CF_WORKERS_INDEXER_INDEXING_H
 
@@ -21,7 +22,8 @@ void cf_publication_free(struct cf_publication *publication); /* takes NULL */
 
 /* One look at the shards. */
 struct cf_index_round {
-    bool forced[CF_SPACE_COUNT]; /* in: build these whatever the plan says */
+    bool forced[CF_SPACE_COUNT]; /* in: build these whole whatever the plan says, in this round or later ones
+                                  */
     struct cf_publication
         *published[CF_SPACE_COUNT]; /* out: what is new, for the caller to free; else NULL */
     uint64_t unreadable_shards;     /* out: how many cannot be read now */

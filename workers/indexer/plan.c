@@ -1,12 +1,16 @@
 #include "workers/indexer/plan.h"
 
-enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000, REST_FACTOR = 2 };
+enum { RETRY_FIRST_MS = 1000, RETRY_LAST_MS = 30000 };
+/* How long a build keeps the next one of its kind away, of its own length: it and the rest after it. */
+static const uint64_t rest_quarters[CF_PLAN_KIND_COUNT] = {[CF_PLAN_WHOLE] = 8, [CF_PLAN_SMALL] = 5};
 /* Smaller indexes are built whole in no time. */
 enum { LARGE = 1024, CHANGED_ONE_IN = 4, HIDDEN_ONE_IN = 16 };
+/* So many are built whole in a few seconds, as a small one of that size is. */
+enum { BRIEF = 4096 };
 /* Fewer than FEW, or one in FEW_ONE_IN of the small generation, are few: they do not pay for its build. MANY,
- * and one in MANY_ONE_IN of it, are many: a tail of 4,096 takes a query of 960 dimensions about 0.2 ms to
+ * and one in MANY_ONE_IN of it, are many: a tail of 2,048 takes a query of 960 dimensions about 0.1 ms to
  * scan. */
-enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, MANY = 4096, MANY_ONE_IN = 16 };
+enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, MANY = 2048, MANY_ONE_IN = 16 };
 
 uint64_t cf_plan_changed_max(uint64_t base)
 {
@@ -29,7 +33,8 @@ void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan
     plan->behind = view->behind;
     plan->few = view->base >= LARGE && (view->waiting < FEW || view->waiting < view->small / FEW_ONE_IN);
     plan->many = view->waiting >= MANY + view->small / MANY_ONE_IN;
-    plan->kind = cf_plan_kind(view->base, view->changed, 0);
+    plan->brief = view->base <= BRIEF && view->changed <= BRIEF - view->base;
+    plan->kind = view->building && view->base ? CF_PLAN_SMALL : cf_plan_kind(view->base, view->changed, 0);
     plan->position = view->position;
 }
 
@@ -47,7 +52,7 @@ bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, 
 void cf_plan_built(struct cf_plan *plan, enum cf_plan_kind kind, uint64_t started_ms, uint64_t now_ms)
 {
     plan->behind = false;
-    plan->rest_ms[kind] = started_ms + REST_FACTOR * (now_ms - started_ms);
+    plan->rest_ms[kind] = started_ms + rest_quarters[kind] * (now_ms - started_ms) / 4;
     plan->retry_ms = plan->retry_at_ms = 0;
 }
 

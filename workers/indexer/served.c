@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-static void drop(struct cf_part *part)
+void cf_part_fini(struct cf_part *part)
 {
     cf_ann_free(part->ann);
     cf_arena_free(part->arena);
@@ -22,8 +22,8 @@ struct cf_served cf_served(const struct cf_home *home, const struct cf_space *sp
 
 void cf_served_fini(struct cf_served *served)
 {
-    drop(&served->small);
-    drop(&served->whole);
+    cf_part_fini(&served->small);
+    cf_part_fini(&served->whole);
     served->count = 0;
 }
 
@@ -89,14 +89,11 @@ static enum cf_err read_attachment(struct cf_part *part, struct cf_detail *detai
                      : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
 }
 
-static enum cf_err open_part(const struct cf_served *served, uint64_t number, uint64_t base,
-                             struct cf_part *part, struct cf_detail *detail)
+enum cf_err cf_part_open(const struct cf_served *served, const char *path, uint64_t number, uint64_t base,
+                         struct cf_part *part, struct cf_detail *detail)
 {
-    char path[CF_HOME_PATH_MAX];
-    part->arena = cf_arena_new();
+    *part = (struct cf_part){.arena = cf_arena_new()};
     enum cf_err err = part->arena ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
-    if (err == CF_OK)
-        err = cf_served_path(served, number, base, path, sizeof path, detail);
     if (err == CF_OK)
         err = cf_ann_open(path, &part->ann, detail);
     if (err == CF_OK)
@@ -105,13 +102,13 @@ static enum cf_err open_part(const struct cf_served *served, uint64_t number, ui
         err = read_attachment(part, detail);
     if (err == CF_OK)
         err = check_fit(served, part, number, base, detail);
-    if (err == CF_OK && base)
-        err = check_base(served, part, detail);
-    if (err == CF_OK) {
-        part->count = cf_ann_info(part->ann).count;
-        part->published_ms = modified_ms(path);
+    if (err != CF_OK) {
+        cf_part_fini(part);
+        return err;
     }
-    return err;
+    part->count = cf_ann_info(part->ann).count;
+    part->published_ms = modified_ms(path);
+    return CF_OK;
 }
 
 /* An album counts once: the small one's items and hidden albums take the place of the base's. */
@@ -129,25 +126,35 @@ static uint64_t count_findable(const struct cf_served *served)
     return served->whole.count + served->small.count - replaced;
 }
 
+void cf_served_take(struct cf_served *served, struct cf_part *part)
+{
+    const struct cf_generation *generation = &part->generation;
+    cf_part_fini(&served->small);
+    if (!generation->base) {
+        cf_part_fini(&served->whole);
+        served->damaged = false;
+    }
+    if (generation->generation > served->highest)
+        served->highest = generation->generation;
+    *(generation->base ? &served->small : &served->whole) = *part;
+    *part = (struct cf_part){0};
+    served->count = count_findable(served);
+}
+
 enum cf_err cf_served_adopt(struct cf_served *served, uint64_t number, uint64_t base,
                             struct cf_detail *detail)
 {
+    char path[CF_HOME_PATH_MAX];
     struct cf_part part = {0};
-    enum cf_err err = open_part(served, number, base, &part, detail);
-    if (err != CF_OK) {
-        drop(&part);
-        return err;
-    }
-    drop(&served->small);
-    if (!base) {
-        drop(&served->whole);
-        served->damaged = false;
-    }
-    *(base ? &served->small : &served->whole) = part;
-    if (number > served->highest)
-        served->highest = number;
-    served->count = count_findable(served);
-    return CF_OK;
+    enum cf_err err = cf_served_path(served, number, base, path, sizeof path, detail);
+    if (err == CF_OK)
+        err = cf_part_open(served, path, number, base, &part, detail);
+    if (err == CF_OK && base)
+        err = check_base(served, &part, detail);
+    if (err == CF_OK)
+        cf_served_take(served, &part);
+    cf_part_fini(&part);
+    return err;
 }
 
 /* ---- the disk ---- */
@@ -185,9 +192,22 @@ static bool load_newest(struct cf_served *served, uint64_t base)
     }
 }
 
+/* Of no use without it: what a builder that was killed left, or what is left when a whole one was deleted. */
+static void name_strays(const struct cf_served *served)
+{
+    struct cf_detail detail = {""};
+    uint64_t number = 0, base = 0;
+    while (cf_generation_stray(served->home, served->space->name, number, &number, &base, NULL) == CF_OK)
+        (void)report(
+            served,
+            cf_fail(&detail, CF_E_NOT_FOUND, "it adds to generation %" PRIu64 ", which is not there", base),
+            "index_ignored", number, &detail);
+}
+
 void cf_served_load(struct cf_served *served)
 {
     struct cf_detail detail = {""};
+    name_strays(served);
     (void)report(served, cf_generation_reserved(served->home, served->space->name, &served->highest, &detail),
                  "numbers_unreadable", 0, &detail);
     if (report(served, cf_generation_sweep(served->home, served->space->name, &detail), "indexes_unreadable",
@@ -214,9 +234,9 @@ void cf_served_notice_gone(struct cf_served *served)
         return;
     cf_log(CF_LOG_WARN, "index_gone", "space=%s generation=%" PRIu64 " detail=\"its file was deleted\"",
            served->space->name, (whole ? &served->whole : &served->small)->generation.generation);
-    drop(&served->small);
+    cf_part_fini(&served->small);
     if (whole)
-        drop(&served->whole);
+        cf_part_fini(&served->whole);
     served->count = served->whole.count;
 }
 

@@ -29,12 +29,19 @@ struct cf_served {
 struct cf_served cf_served(const struct cf_home *home, const struct cf_space *space);
 void cf_served_fini(struct cf_served *served); /* the same as without any */
 
-/* Sweeps, then takes the newest good ones from the disk. */
+/* Sweeps, then takes the newest good ones from the disk; names small ones whose base is not there. */
 void cf_served_load(struct cf_served *served);
 /* Opens, checks and takes one; a whole one takes the place of both. Untouched on failure: CF_E_CORRUPT,
  * CF_E_BAD_VERSION, CF_E_NOT_FOUND, CF_E_NO_MEMORY. `base` 0: a whole one. */
 enum cf_err cf_served_adopt(struct cf_served *served, uint64_t number, uint64_t base,
                             struct cf_detail *detail) CF_MUST_CHECK;
+/* Opens and checks the file of a number wherever it lies, and takes nothing. As cf_served_adopt fails; `part`
+ * is the caller's. Any thread: only what never changes is looked at. */
+enum cf_err cf_part_open(const struct cf_served *served, const char *path, uint64_t number, uint64_t base,
+                         struct cf_part *part, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_part_fini(struct cf_part *part); /* as if it had not been opened */
+/* Takes an open one, which is then ours: as cf_served_adopt, without a look at its base. */
+void cf_served_take(struct cf_served *served, struct cf_part *part);
 /* Forgets what somebody deleted: a small one alone, a whole one with its small one. */
 void cf_served_notice_gone(struct cf_served *served);
 /* Deletes what `keep` does not cover, and damaged ones of the newest's kind that are newer than `previous`

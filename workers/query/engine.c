@@ -108,6 +108,8 @@ static enum cf_err renumber(struct cf_engine *engine, struct cf_shard_table *sha
     for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++) {
         const struct cf_view *view = engine->views[i];
         err = new_view(shards, view->places->served, cf_tail_share(&view->tail), &fresh[i]);
+        if (err == CF_OK)
+            cf_view_inherit(fresh[i], view);
     }
     if (err == CF_OK)
         cf_engine_publish(engine, fresh);
@@ -233,6 +235,14 @@ static enum cf_err put_changes(const struct cf_places *places, struct cf_tail *t
     return err;
 }
 
+static enum cf_err mark_changes(struct cf_view *view, const struct cf_engine_change *changes, size_t count)
+{
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; err == CF_OK && i < count; i++)
+        err = cf_view_mark(view, changes[i].album.id);
+    return err;
+}
+
 /* NULL when nothing changes. */
 static enum cf_err changed_view(const struct cf_engine *engine, size_t space,
                                 const struct cf_engine_change *changes, size_t count, struct cf_view **fresh)
@@ -244,6 +254,10 @@ static enum cf_err changed_view(const struct cf_engine *engine, size_t space,
     if (err == CF_OK && changed) {
         *fresh = cf_view_new(old->places, &tail);
         err = *fresh ? CF_OK : CF_E_NO_MEMORY;
+    }
+    if (err == CF_OK && changed) {
+        cf_view_inherit(*fresh, old);
+        err = mark_changes(*fresh, changes, count);
     }
     cf_tail_fini(&tail);
     return err;
@@ -282,6 +296,8 @@ static enum cf_err copy_uncovered(const struct cf_tail *old, struct cf_view *vie
     for (size_t begin = 0; err == CF_OK && begin < count; begin += CF_TAIL_RUN_MAX)
         err = cf_tail_put(&view->tail, &entries[begin],
                           count - begin < CF_TAIL_RUN_MAX ? count - begin : CF_TAIL_RUN_MAX);
+    for (size_t i = 0; err == CF_OK && i < count; i++)
+        err = cf_view_mark(view, entries[i].album.id);
     free(entries);
     return err;
 }
@@ -324,6 +340,8 @@ enum cf_err cf_stage_put(struct cf_stage *stage, const struct cf_engine_change *
     bool changed;
     enum cf_err err =
         put_changes(stage->view->places, &stage->view->tail, stage->space, changes, count, &changed);
+    if (err == CF_OK && changed)
+        err = mark_changes(stage->view, changes, count);
     return err == CF_OK ? err : cf_fail(detail, err, "no memory for the tail of a new generation");
 }
 

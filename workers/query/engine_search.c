@@ -8,6 +8,10 @@
 /* Reads only, of one view; no lock is held. */
 
 enum { MEASURED_ROWS = 1024 }; /* at a time */
+/* A distance to eight bits a dimension will do where they are off by so many times less than it; otherwise it
+ * is measured by the vector of the shard, so that the same cover is at no distance; so many times a search.
+ */
+enum { CLEAR_TIMES = 8, MEASURED_MAX = 100 };
 
 struct search {
     const struct cf_grab *grab;
@@ -18,8 +22,9 @@ struct search {
     const struct cf_tail_entry *self_entry; /* of the album asked for, NULL when it is not in the tail */
     struct cf_served_item self_item;        /* the same in the index */
     struct cf_nearest *nearest;
-    float *full;  /* room for a vector */
-    bool inexact; /* a vector could not be had from its shard */
+    float *full;     /* room for a vector */
+    size_t measured; /* by the vectors of the shards, without being asked to be exact */
+    bool inexact;    /* a vector could not be had from its shard */
 };
 
 /* Nothing farther than this needs to be offered. */
@@ -27,6 +32,38 @@ static float bound(const struct search *search)
 {
     float nearest = cf_nearest_bound(search->nearest);
     return search->query->radius > 0 ? fminf(nearest, search->query->radius) : nearest;
+}
+
+static bool is_clear(const struct search *search, float distance, float slack)
+{
+    float radius = search->query->radius;
+    if (search->measured >= MEASURED_MAX)
+        return true;
+    if (radius > 0 && fabsf(distance - radius) <= slack)
+        return false;
+    return distance >= CLEAR_TIMES * slack;
+}
+
+/* Rows are rounded: what may be within the radius by its own vector is asked for by more. How much more the
+ * query's own rounding tells, of which those of its neighbours are the like. */
+static float wider_radius(struct search *search)
+{
+    const struct cf_engine_query *query = search->query;
+    uint32_t dim = cf_spaces[query->space].dim;
+    void *row = aligned_alloc(64, cf_ann_row_bytes(dim));
+    float wider = query->radius;
+    if (row && cf_ann_row_encode(query->vector, dim, row, NULL) == CF_OK)
+        wider += 2 * cf_ann_row_decode(row, dim, search->full);
+    free(row);
+    return wider;
+}
+
+/* To the vector in `full`. */
+static float full_distance(const struct search *search)
+{
+    const struct cf_engine_query *query = search->query;
+    return (float)fmin(cf_distance(query->vector, search->full, cf_spaces[query->space].dim),
+                       (double)FLT_MAX);
 }
 
 /* ---- the index ---- */
@@ -43,14 +80,13 @@ static bool keep_item(void *arg, uint64_t item)
     const struct search *search = part->search;
     const struct cf_engine_query *query = search->query;
     const struct cf_served_item *self = &search->self_item;
-    if (cf_served_hides(search->places->served, part->number, item) ||
+    if (cf_hidden_has(search->grab->view->hidden[part->number], item) ||
+        cf_served_hides(search->places->served, part->number, item) ||
         (self->part == part->number && self->item == (int64_t)item))
-        return false;
-    struct cf_str id = cf_mapped_id(part->mapped, item);
-    if (cf_tail_find(search->tail, id))
         return false;
     if (!query->keep && search->grab->removed->tail.run_count == 0)
         return true;
+    struct cf_str id = cf_mapped_id(part->mapped, item);
     struct cf_generation_tag tag = cf_mapped_tag(part->mapped, item);
     return !cf_grab_is_removed(search->grab, id, tag.version) &&
            (!query->keep || query->keep(query->keep_arg, id, tag.labels));
@@ -81,12 +117,40 @@ static void offer_item(const struct part *part, uint64_t item, float distance)
                                       .id = cf_mapped_id(part->mapped, item)});
 }
 
+/* The nearest come first; `*clear` once one is far enough to leave it and the rest as the index says. */
+static float measure_item(const struct part *part, const struct cf_ann_hit *hit, bool *clear)
+{
+    struct search *search = part->search;
+    if (!*clear || search->query->radius > 0) /* those at the edge come last */
+        *clear = is_clear(search, hit->distance, cf_ann_vector(part->mapped->ann, hit->item, search->full));
+    if (*clear)
+        return hit->distance;
+    struct cf_generation_tag tag = cf_mapped_tag(part->mapped, hit->item);
+    struct cf_shard *shard = cf_places_item_shard(search->places, part->number, &tag);
+    search->measured++;
+    return cf_vector_at_rest(shard, search->query->space, cf_mapped_id(part->mapped, hit->item), search->full)
+               ? full_distance(search)
+               : hit->distance;
+}
+
+static void offer_hits(const struct part *part, const struct cf_ann_hit *hits, size_t count)
+{
+    bool exact = part->search->query->exact, clear = false;
+    for (size_t i = 0; i < count; i++) {
+        float distance = exact ? hits[i].distance : measure_item(part, &hits[i], &clear);
+        if (distance <= bound(part->search))
+            offer_item(part, hits[i].item, distance);
+    }
+}
+
 static enum cf_err search_part(struct part *part, struct cf_ann_hit *hits, struct cf_detail *detail)
 {
     struct search *search = part->search;
     const struct cf_engine_query *query = search->query;
     struct cf_ann_query ask = {.vector = query->vector,
                                .k = query->k,
+                               .radius =
+                                   query->radius > 0 && !query->exact ? wider_radius(search) : query->radius,
                                .recall = query->recall,
                                .exact = query->exact,
                                .full = query->exact ? full_item : NULL,
@@ -98,9 +162,8 @@ static enum cf_err search_part(struct part *part, struct cf_ann_hit *hits, struc
     enum cf_err err =
         cf_ann_search(part->mapped->ann, search->scratch->searcher, &ask, hits, &count, &exact, detail);
     search->inexact = search->inexact || !exact;
-    for (size_t i = 0; err == CF_OK && i < count; i++)
-        if (hits[i].distance <= bound(search))
-            offer_item(part, hits[i].item, hits[i].distance);
+    if (err == CF_OK)
+        offer_hits(part, hits, count);
     return err;
 }
 
@@ -167,11 +230,25 @@ static enum cf_err measure_run(struct search *search, const struct cf_tail_run *
     return CF_OK;
 }
 
+/* Into `full`. */
+static bool read_entry(struct search *search, const struct cf_tail_entry *entry)
+{
+    struct cf_shard *shard = cf_places_shard(search->places, entry->album.shard);
+    return cf_vector_at_rest(shard, search->query->space, entry->album.id, search->full);
+}
+
 static void take_measured(struct search *search, void *arg, const struct cf_tail_entry *entry, float distance,
                           float slack)
 {
-    (void)arg, (void)slack;
-    if (distance <= bound(search) && keep_entry(search, entry))
+    (void)arg;
+    float edge = search->query->radius > 0 ? slack : 0;
+    if (distance - edge > bound(search) || !keep_entry(search, entry))
+        return;
+    if (!is_clear(search, distance, slack)) {
+        search->measured++;
+        distance = read_entry(search, entry) ? full_distance(search) : distance;
+    }
+    if (distance <= bound(search))
         offer_entry(search, entry, distance);
 }
 
@@ -195,16 +272,13 @@ static int by_least(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static float full_distance(struct search *search, const struct cf_tail_entry *entry)
+static float exact_distance(struct search *search, const struct cf_tail_entry *entry)
 {
-    const struct cf_engine_query *query = search->query;
-    uint32_t dim = cf_spaces[query->space].dim;
-    struct cf_shard *shard = cf_places_shard(search->places, entry->album.shard);
-    if (!cf_vector_at_rest(shard, query->space, entry->album.id, search->full)) {
-        cf_ann_row_decode(entry->row, dim, search->full);
+    if (!read_entry(search, entry)) {
+        cf_ann_row_decode(entry->row, cf_spaces[search->query->space].dim, search->full);
         search->inexact = true;
     }
-    return (float)fmin(cf_distance(query->vector, search->full, dim), (double)FLT_MAX);
+    return full_distance(search);
 }
 
 /* By the vectors themselves, in the order of what they may be at least: when that is too far, so is the rest.
@@ -217,7 +291,7 @@ static void rank_possible(struct search *search, const struct row_list *list)
         const struct cf_tail_entry *entry = list->items[i].entry;
         if (!keep_entry(search, entry))
             continue;
-        float distance = full_distance(search, entry);
+        float distance = exact_distance(search, entry);
         if (distance <= bound(search))
             offer_entry(search, entry, distance);
     }

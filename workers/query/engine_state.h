@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "workers/query/engine.h"
+#include "workers/query/hidden.h"
 #include "workers/query/nearest.h"
 
 struct cf_engine_shard {
@@ -33,7 +34,8 @@ struct cf_view {
     _Atomic uint32_t refs;
     struct cf_places *places; /* NULL in the view of the removals */
     struct cf_tail tail;
-    struct cf_view *next; /* in the list of those that were replaced */
+    struct cf_hidden *hidden[CF_PART_COUNT]; /* items of each part whose albums the tail speaks of */
+    struct cf_view *next;                    /* in the list of those that were replaced */
 };
 
 struct cf_removal {
@@ -81,6 +83,11 @@ struct cf_shard *cf_places_item_shard(const struct cf_places *places, size_t par
 
 /* Refers to the places (may be NULL) and takes the tail, emptying it. NULL when memory is short. */
 struct cf_view *cf_view_new(struct cf_places *places, struct cf_tail *tail);
+/* A fresh view of the same generations and a like tail hides what the old one does. */
+void cf_view_inherit(struct cf_view *view, const struct cf_view *old);
+/* To be called for every album that the tail of a view nobody else has yet speaks of anew, or no more.
+ * CF_E_NO_MEMORY. */
+enum cf_err cf_view_mark(struct cf_view *view, struct cf_str id) CF_MUST_CHECK;
 void cf_view_free(struct cf_view *view); /* takes NULL */
 
 /* What one search sees. */

@@ -124,6 +124,30 @@ struct cf_view *cf_view_new(struct cf_places *places, struct cf_tail *tail)
     return view;
 }
 
+void cf_view_inherit(struct cf_view *view, const struct cf_view *old)
+{
+    for (size_t i = 0; i < CF_PART_COUNT; i++)
+        view->hidden[i] = cf_hidden_share(old->hidden[i]);
+}
+
+static enum cf_err mark_part(struct cf_view *view, size_t part, struct cf_str id, bool hide)
+{
+    const struct cf_mapped *mapped = view->places->served->parts[part];
+    int64_t item = mapped ? cf_mapped_find(mapped, id) : CF_ANN_NONE;
+    if (item == CF_ANN_NONE)
+        return CF_OK;
+    return cf_hidden_put(&view->hidden[part], cf_ann_info(mapped->ann).count, (uint64_t)item, hide);
+}
+
+enum cf_err cf_view_mark(struct cf_view *view, struct cf_str id)
+{
+    bool hide = cf_tail_find(&view->tail, id) != NULL;
+    enum cf_err err = CF_OK;
+    for (size_t i = 0; view->places->served && err == CF_OK && i < CF_PART_COUNT; i++)
+        err = mark_part(view, i, id, hide);
+    return err;
+}
+
 static struct cf_view *share_view(struct cf_view *view)
 {
     atomic_fetch_add(&view->refs, 1);
@@ -136,6 +160,8 @@ void cf_view_free(struct cf_view *view)
         return;
     cf_places_free(view->places);
     cf_tail_fini(&view->tail);
+    for (size_t i = 0; i < CF_PART_COUNT; i++)
+        cf_hidden_free(view->hidden[i]);
     free(view);
 }
 

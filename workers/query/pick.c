@@ -1,13 +1,9 @@
 #include "workers/query/pick.h"
 
-#include <stdlib.h>
-
 #include "common/base/clock.h"
 
 /* Of the first round with `collapse`, and by how much each further one is wider. */
 enum { ALBUMS_A_COVER = 4, WIDTH_MIN = 16, WIDTH_GROWTH = 4, LOOKED_AT_A_LOOK = 256 };
-/* As many neighbours are measured by their own vectors where the index only has them in eight bits. */
-enum { MEASURED_MAX = 100 };
 
 static enum cf_err no_memory(struct cf_detail *detail)
 {
@@ -136,53 +132,6 @@ static enum cf_err pick_from(struct cf_picker *picker, const struct cf_pick *pic
     return CF_OK;
 }
 
-/* ---- measuring ---- */
-
-struct measured {
-    struct cf_neighbor neighbor;
-    struct cf_shard *shard;
-};
-
-static int by_distance(const void *a, const void *b)
-{
-    const struct cf_neighbor *left = &((const struct measured *)a)->neighbor;
-    const struct cf_neighbor *right = &((const struct measured *)b)->neighbor;
-    if (left->distance < right->distance || left->distance > right->distance)
-        return left->distance < right->distance ? -1 : 1;
-    size_t common = left->album.len < right->album.len ? left->album.len : right->album.len;
-    int order = memcmp(left->album.data, right->album.data, common);
-    return order ? order : (left->album.len > right->album.len) - (left->album.len < right->album.len);
-}
-
-/* An approximate answer of one space, so that the same cover is at no distance. One whose vector cannot be
- * read now keeps the distance that the index says. */
-static enum cf_err measure(struct cf_picker *picker, const struct cf_pick *pick, struct picked *picked)
-{
-    struct measured *all = cf_arena_alloc(picker->work, picked->count, sizeof *all);
-    size_t count = 0;
-    if (!all)
-        return CF_E_NO_MEMORY;
-    for (size_t i = 0; i < picked->count; i++) {
-        struct measured one = {picked->neighbors[i], picked->shards[i]};
-        enum cf_err err = is_self(pick, &one.neighbor)
-                              ? CF_E_NOT_FOUND
-                              : cf_blend_vector(pick->blend, picker->engine, one.neighbor.album,
-                                                picker->scratch, picker->vector, NULL);
-        if (err == CF_OK)
-            one.neighbor.distance = (double)cf_blend_distance(pick->blend, pick->joint, picker->vector);
-        if (!(pick->ask.radius > 0) || one.neighbor.distance <= (double)pick->ask.radius)
-            all[count++] = one;
-    }
-    if (count)
-        qsort(all, count, sizeof *all, by_distance);
-    for (size_t i = 0; i < count; i++) {
-        picked->neighbors[i] = all[i].neighbor;
-        picked->shards[i] = all[i].shard;
-    }
-    picked->count = count;
-    return CF_OK;
-}
-
 /* ---- out of the work arena ---- */
 
 static bool copy_text(struct cf_arena *arena, struct cf_str *text)
@@ -215,9 +164,6 @@ static enum cf_err copy_picked(struct cf_picker *picker, const struct cf_pick *p
                                struct cf_detail *detail)
 {
     bool has_meta = cf_selection_filters(pick->selection);
-    bool rough = !pick->ask.exact && !pick->blend->several && picked->count <= MEASURED_MAX;
-    if (rough && measure(picker, pick, picked) != CF_OK)
-        return no_memory(detail);
     answer->neighbors = cf_arena_alloc(arena, picked->count, sizeof *answer->neighbors);
     if (!answer->neighbors)
         return no_memory(detail);

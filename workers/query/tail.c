@@ -3,8 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* A run is merged with the one before it when that is less than so many times as large. */
-enum { MERGE_RATIO = 4, ROW_ALIGN = 64 };
+/* A run is merged with the one before it when that is less than so many times as large, or both together are
+ * small: every run costs a search as much as a hundred rows, to put the query in the form that rows are
+ * measured by. */
+enum { MERGE_RATIO = 4, SMALL_RUN = 128, ROW_ALIGN = 64 };
 
 static void drop_run(struct cf_tail_run *run)
 {
@@ -128,8 +130,9 @@ static struct cf_tail_run *merge(const struct cf_tail_run *older, const struct c
 
 static bool are_similar(const struct cf_tail_run *older, const struct cf_tail_run *newer)
 {
-    return older->entry_count < MERGE_RATIO * newer->entry_count &&
-           older->entry_count + newer->entry_count <= CF_TAIL_RUN_MAX;
+    size_t both = older->entry_count + newer->entry_count;
+    return both <= SMALL_RUN ||
+           (older->entry_count < MERGE_RATIO * newer->entry_count && both <= CF_TAIL_RUN_MAX);
 }
 
 /* The last two runs into one. False when memory is short: they stay as they are. */

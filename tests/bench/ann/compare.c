@@ -1,19 +1,21 @@
 /* Our index and its peers on one set, in one run.
  *
  *     ann_compare --set FOLDER --out FOLDER [--spaces gist,gray16] [--peers NAME,...|all] [--count N]
- * [--threads T]
- *                 [--rounds R] [--point-seconds S] [--build-seconds S] [--scale N,N,...] [--long] [--list]
+ *                 [--threads T] [--rounds R] [--point-seconds S] [--build-seconds S] [--scale N,N,...]
+ *                 [--long] [--processor-time] [--list]
  *
  * The set is what ann_set wrote; --count takes the first N vectors of its base and finds their truth anew.
- * Every index is built by T threads (default 2) within --build-seconds (default 600), then every setting of
- * every knob is timed in R rounds (default 3), one query a call, by one thread and by T, for at most S
- * seconds a round (default 1.5; at least 100 queries). Ours is asked for a recall, and what it got is printed
- * beside it; the figures of the peers at a recall are interpolated on their sweeps, which is as if they had
- * been tuned on the very queries.
+ * Every index is built by T threads (default 2) and given up beyond --build-seconds of processor time a
+ * thread (default 600), then every setting of every knob is timed in R rounds (default 3), one query a call,
+ * by one thread and by T, for at most S seconds a round (default 1.5; at least 100 queries). Ours is asked
+ * for a recall, and what it got is printed beside it; the figures of the peers at a recall are interpolated
+ * on their sweeps, which is as if they had been tuned on the very queries.
  *
  * Writes table.md, table.json and SPACE.svg into the folder, and the table to stdout. --scale measures the
  * named sizes (the peers that were named; by default ours alone) one after the other instead; --long adds ten
- * million vectors of 96 dimensions from a seed (8 GB of memory). */
+ * million vectors of 96 dimensions from a seed (8 GB of memory). --processor-time counts the time that a
+ * searching thread had the processor, for a machine that does other work meanwhile; without it a dagger marks
+ * what such work disturbed. */
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -294,6 +296,9 @@ static void take(struct options *options, int option)
     case 'l':
         options->lengthy = true;
         break;
+    case 'c':
+        limits->processor_time = true;
+        break;
     case 'L':
         options->list = true;
         break;
@@ -316,6 +321,7 @@ static struct options parse(int argc, char **argv)
                                           {"build-seconds", 1, NULL, 'B'},
                                           {"long", 0, NULL, 'l'},
                                           {"list", 0, NULL, 'L'},
+                                          {"processor-time", 0, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
     struct options options = {
         .spaces = "gist,gray16",

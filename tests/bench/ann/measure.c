@@ -63,11 +63,13 @@ void bench_build(struct bench_contestant *contestant, const struct bench_task *t
         .seconds_max = limits->build_seconds,
         .scratch = limits->scratch,
         .seed = limits->seed,
+        .began = peer_processor_seconds(),
     };
     double start = now(CLOCK_MONOTONIC);
     fprintf(stderr, "ann bench: %s: building %s\n", task->space, contestant->peer->name);
     contestant->index = contestant->peer->build(contestant->peer, &work, contestant->sentence);
     contestant->build_seconds = now(CLOCK_MONOTONIC) - start;
+    contestant->build_processor_seconds = peer_processor_seconds() - work.began;
     if (!contestant->index) {
         fprintf(stderr, "ann bench: %s: %s\n", contestant->peer->name, contestant->sentence);
         return;
@@ -83,6 +85,7 @@ void bench_build(struct bench_contestant *contestant, const struct bench_task *t
 struct timing {
     const struct bench_contestant *contestant;
     const struct bench_task *task;
+    clockid_t clock; /* of single queries: the wall's, or the processor's for one thread */
     double deadline;
     double *took;     /* seconds, of each query; below zero for one that was not reached */
     int32_t *answers; /* BENCH_K each, the rest -1 */
@@ -93,10 +96,10 @@ static void ask(struct timing *timing, unsigned thread, size_t i)
 {
     const struct peer *peer = timing->contestant->peer;
     int32_t *answer = timing->answers + i * BENCH_K;
-    double start = now(CLOCK_MONOTONIC);
+    double start = now(timing->clock);
     size_t count =
         peer->search(timing->contestant->index, thread, query_of(timing->task, i), BENCH_K, answer);
-    timing->took[i] = now(CLOCK_MONOTONIC) - start;
+    timing->took[i] = now(timing->clock) - start;
     for (size_t j = count; j < BENCH_K; j++)
         answer[j] = -1;
 }
@@ -121,13 +124,13 @@ static size_t run(struct timing *timing, unsigned threads, double seconds, doubl
     for (size_t i = 0; i < timing->task->query_count; i++)
         timing->took[i] = -1;
     atomic_store(&timing->next, 0);
-    double cpu = now(CLOCK_PROCESS_CPUTIME_ID), start = now(CLOCK_MONOTONIC);
+    double took = 0, cpu = now(CLOCK_PROCESS_CPUTIME_ID), start = now(CLOCK_MONOTONIC);
     timing->deadline = start + seconds;
     bench_crew_run(threads, threads, ask_on, timing);
     double wall = now(CLOCK_MONOTONIC) - start;
     while (asked < timing->task->query_count && timing->took[asked] >= 0)
-        asked++;
-    *qps = (double)asked / wall;
+        took += timing->took[asked++];
+    *qps = timing->clock == CLOCK_MONOTONIC ? (double)asked / wall : threads * (double)asked / took;
     *busy = (now(CLOCK_PROCESS_CPUTIME_ID) - cpu) / wall;
     return asked;
 }
@@ -190,6 +193,7 @@ void bench_measure(struct bench_contestant *contestants, size_t count, const str
 {
     struct timing timing = {
         .task = task,
+        .clock = limits->processor_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC,
         .took = bench_alloc(task->query_count, sizeof(double)),
         .answers = bench_alloc(task->query_count * BENCH_K, sizeof(int32_t)),
     };

@@ -34,6 +34,7 @@ struct bench_limits {
     double build_seconds, point_seconds;
     uint64_t seed;
     const char *scratch;
+    bool processor_time; /* of queries, instead of wall time: for a machine that does other work meanwhile */
 };
 
 /* One setting of a knob. */
@@ -53,7 +54,7 @@ struct bench_contestant {
     void *index; /* while it is measured */
     bool built;
     char sentence[PEER_SENTENCE_BYTES];
-    double build_seconds, bytes_per_vector;
+    double build_seconds, build_processor_seconds, bytes_per_vector;
     struct bench_result results[BENCH_KNOBS_MAX];
 };
 

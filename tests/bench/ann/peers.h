@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,10 +21,26 @@ struct peer_work {
     size_t count;
     uint32_t dim;
     unsigned threads;    /* of the build, and at most so many that search */
-    double seconds_max;  /* a build that takes longer is given up */
+    double seconds_max;  /* processor seconds a thread after which a build is given up: other load on the
+                            machine  does not count */
+    double began;        /* peer_processor_seconds() at its beginning */
     const char *scratch; /* a folder for files */
     uint64_t seed;
 };
+
+/* Of all threads of this process together. */
+static inline double peer_processor_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Of a build, so far, a thread. */
+static inline double peer_build_seconds(const struct peer_work *work)
+{
+    return (peer_processor_seconds() - work->began) / (double)work->threads;
+}
 
 /* What a knob is called lies with the peer; `second` is of use to those that have two. */
 struct peer_knob {

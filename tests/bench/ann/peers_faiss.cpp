@@ -9,7 +9,6 @@
 #include <faiss/index_io.h>
 #include <omp.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -62,11 +61,6 @@ std::string factory(int variant, size_t count, uint32_t dim)
     }
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start)
-{
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 void single_thread()
 {
     omp_set_num_threads(1);
@@ -74,7 +68,6 @@ void single_thread()
 
 void *build(const peer *self, const peer_work *work, char sentence[PEER_SENTENCE_BYTES])
 try {
-    auto start = std::chrono::steady_clock::now();
     omp_set_num_threads(static_cast<int>(work->threads));
     openblas_set_num_threads(static_cast<int>(work->threads));
     auto made = std::make_unique<Faiss>();
@@ -91,9 +84,10 @@ try {
     for (size_t at = 0, step = work->count / 20 + 1; at < work->count; at += step) {
         size_t some = work->count - at < step ? work->count - at : step;
         made->index->add(static_cast<faiss::Index::idx_t>(some), work->base + at * work->dim);
-        if (seconds_since(start) > work->seconds_max) {
-            std::snprintf(sentence, PEER_SENTENCE_BYTES, "given up after %.0f s at %.0f %% of its build",
-                          seconds_since(start),
+        if (peer_build_seconds(work) > work->seconds_max) {
+            std::snprintf(sentence, PEER_SENTENCE_BYTES,
+                          "given up after %.0f processor seconds a thread at %.0f %% of its build",
+                          peer_build_seconds(work),
                           100. * static_cast<double>(at + some) / static_cast<double>(work->count));
             single_thread();
             return nullptr;

@@ -16,7 +16,6 @@
 #include <hnswlib/hnswlib.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -38,30 +37,27 @@ struct Graph {
     }
 };
 
-void add(Graph *made, const peer_work *work, std::atomic<size_t> *next,
-         std::chrono::steady_clock::time_point end)
+void add(Graph *made, const peer_work *work, std::atomic<size_t> *next)
 {
-    for (size_t i; (i = (*next)++) < work->count && std::chrono::steady_clock::now() < end;)
+    for (size_t i; (i = (*next)++) < work->count && peer_build_seconds(work) < work->seconds_max;)
         made->graph.addPoint(work->base + i * work->dim, i);
 }
 
 void *build(const peer *, const peer_work *work, char sentence[PEER_SENTENCE_BYTES])
 try {
-    auto end =
-        std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                               std::chrono::duration<double>(work->seconds_max));
     auto made = std::make_unique<Graph>(work);
     std::atomic<size_t> next{0};
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < work->threads; t++)
-        threads.emplace_back(add, made.get(), work, &next, end);
+        threads.emplace_back(add, made.get(), work, &next);
     for (auto &thread : threads)
         thread.join();
     if (made->graph.cur_element_count == work->count)
         return made.release();
-    std::snprintf(
-        sentence, PEER_SENTENCE_BYTES, "given up after %.0f s at %.0f %% of its build", work->seconds_max,
-        100. * static_cast<double>(made->graph.cur_element_count) / static_cast<double>(work->count));
+    std::snprintf(sentence, PEER_SENTENCE_BYTES,
+                  "given up after %.0f processor seconds a thread at %.0f %% of its build", work->seconds_max,
+                  100. * static_cast<double>(made->graph.cur_element_count) /
+                      static_cast<double>(work->count));
     return nullptr;
 } catch (const std::exception &e) {
     std::snprintf(sentence, PEER_SENTENCE_BYTES, "%s", e.what());

@@ -59,8 +59,10 @@ static const char *grouped(double value, char text[32])
     return text;
 }
 
-static bool disturbed(const struct bench_contestant *contestant)
+static bool disturbed(const struct bench_field *field, const struct bench_contestant *contestant)
 {
+    if (field->limits->processor_time)
+        return false;
     for (size_t i = 0; contestant->built && i < contestant->peer->knob_count; i++)
         if (contestant->results[i].busy < BUSY_MIN)
             return true;
@@ -78,10 +80,10 @@ static void print_got(const struct bench_contestant *contestant, FILE *out)
     }
 }
 
-static void print_row(const struct bench_contestant *contestant, FILE *out)
+static void print_row(const struct bench_field *field, const struct bench_contestant *contestant, FILE *out)
 {
     char text[32];
-    fprintf(out, "| %s%s |", contestant->peer->what, disturbed(contestant) ? " †" : "");
+    fprintf(out, "| %s%s |", contestant->peer->what, disturbed(field, contestant) ? " †" : "");
     if (!contestant->built) {
         fprintf(out, " %s | | | | | | | %.0f |\n", contestant->sentence, contestant->build_seconds);
         return;
@@ -96,7 +98,8 @@ static void print_row(const struct bench_contestant *contestant, FILE *out)
         fprintf(out, " – | ");
     if (contestant->peer->by_recall)
         print_got(contestant, out);
-    fprintf(out, " | %s | %.1f |\n", grouped(contestant->bytes_per_vector, text), contestant->build_seconds);
+    fprintf(out, " | %s | %.1f (%.1f) |\n", grouped(contestant->bytes_per_vector, text),
+            contestant->build_seconds, contestant->build_processor_seconds);
 }
 
 /* Below what was asked for by more than the choice of queries explains. */
@@ -153,23 +156,23 @@ void bench_report_table(const struct bench_field *field, FILE *out)
             task->base.dim);
     fprintf(out,
             "Recall@%d over %zu queries, %zu of them held-out pictures, %zu perturbed copies; one query a "
-            "call; medians of "
-            "%u rounds of at most %.1f s a setting.\n\n",
+            "call; medians of %u rounds of at most %.1f s a setting, %s.\n\n",
             BENCH_K, task->query_count, task->queries[BENCH_HELD].count, task->queries[BENCH_PERT].count,
-            field->limits->rounds, field->limits->point_seconds);
+            field->limits->rounds, field->limits->point_seconds,
+            field->limits->processor_time ? "processor time" : "wall time");
     fprintf(out,
             "| index | queries/s at .90 | at .95 | at .99 | at .95, %u threads | µs p50 / p99 at .95 | "
             "recall got | "
-            "bytes/vector | build s, %u threads |\n|---|---|---|---|---|---|---|---|---|\n",
+            "bytes/vector | build s, %u threads (processor s) |\n|---|---|---|---|---|---|---|---|---|\n",
             field->limits->threads, field->limits->threads);
     for (size_t i = 0; i < field->count; i++)
-        print_row(&field->contestants[i], out);
+        print_row(field, &field->contestants[i], out);
     print_ratios(field, out);
     for (size_t i = 0; i < field->count; i++)
         if (field->contestants[i].built && field->contestants[i].peer->by_recall)
             print_kinds(&field->contestants[i], out);
     for (size_t i = 0; i < field->count; i++)
-        if (disturbed(&field->contestants[i])) {
+        if (disturbed(field, &field->contestants[i])) {
             fprintf(out, "\n† something else had the processor for part of the time.\n");
             break;
         }
@@ -180,7 +183,7 @@ void bench_report_table(const struct bench_field *field, FILE *out)
 void bench_report_scaling_head(FILE *out)
 {
     fprintf(out, "\n| space | vectors | index | µs a query at .90 | at .95 | at .99 | recall got | "
-                 "bytes/vector | build s |\n"
+                 "bytes/vector | build s (processor s) |\n"
                  "|---|---|---|---|---|---|---|---|---|\n");
 }
 
@@ -190,7 +193,7 @@ void bench_report_scaling_rows(const struct bench_field *field, FILE *out)
     for (size_t c = 0; c < field->count; c++) {
         const struct bench_contestant *contestant = &field->contestants[c];
         fprintf(out, "| %s | %s |", field->task->space, grouped((double)field->task->base.count, text));
-        fprintf(out, " %s%s |", contestant->peer->what, disturbed(contestant) ? " †" : "");
+        fprintf(out, " %s%s |", contestant->peer->what, disturbed(field, contestant) ? " †" : "");
         if (!contestant->built) {
             fprintf(out, " %s | | | | | %.0f |\n", contestant->sentence, contestant->build_seconds);
             continue;
@@ -199,8 +202,8 @@ void bench_report_scaling_rows(const struct bench_field *field, FILE *out)
             fprintf(out, " %s |", grouped(1e6 / bench_result_at(contestant, BENCH_ALONE, recalls[i]), text));
         fprintf(out, " ");
         print_got(contestant, out);
-        fprintf(out, " | %s | %.1f |\n", grouped(contestant->bytes_per_vector, text),
-                contestant->build_seconds);
+        fprintf(out, " | %s | %.1f (%.1f) |\n", grouped(contestant->bytes_per_vector, text),
+                contestant->build_seconds, contestant->build_processor_seconds);
     }
 }
 
@@ -253,10 +256,11 @@ static json_t *contestant_json(const struct bench_contestant *contestant)
         json_object_set_new(at, key, real(bench_result_at(contestant, BENCH_ALONE, recalls[i])));
     }
     return must_json(json_pack(
-        "{s:s,s:s,s:s,s:b,s:s,s:o,s:o,s:o,s:o}", "name", peer->name, "what", peer->what, "knob_name",
+        "{s:s,s:s,s:s,s:b,s:s,s:o,s:o,s:o,s:o,s:o}", "name", peer->name, "what", peer->what, "knob_name",
         peer->knob_name, "built", contestant->built, "sentence", contestant->sentence, "build_seconds",
-        real(contestant->build_seconds), "bytes_per_vector",
-        real(contestant->built ? contestant->bytes_per_vector : NAN), "qps_at", at, "points", points));
+        real(contestant->build_seconds), "build_processor_seconds", real(contestant->build_processor_seconds),
+        "bytes_per_vector", real(contestant->built ? contestant->bytes_per_vector : NAN), "qps_at", at,
+        "points", points));
 }
 
 void bench_json_add(struct bench_json *json, const struct bench_field *field)

@@ -132,6 +132,17 @@ def check_headers_alone(root, headers, breaches):
             breaches.append(f"{header} does not compile alone:\n{done.stderr}")
 
 
+def check_packages(root, breaches):
+    """What the build requires is installed by deploy/deps without --dev: a machine that has it already hides that."""
+    listed = subprocess.run([root / "deploy/deps", "--list"], text=True, capture_output=True, check=True).stdout.split()
+    modules = re.findall(r"pkg_check_modules\(\w+ REQUIRED IMPORTED_TARGET (\S+)\)", (root / "CMakeLists.txt").read_text())
+    for module in modules:
+        folder = subprocess.run(["pkg-config", "--variable=pcfiledir", module], text=True, capture_output=True).stdout.strip()
+        owner = subprocess.run(["dpkg", "-S", f"{folder}/{module}.pc"], text=True, capture_output=True).stdout.split(":")[0]
+        if owner not in listed:
+            breaches.append(f"deploy/deps: {owner or 'the package'} of {module}, which CMakeLists.txt requires, is not in its list")
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = {}
@@ -149,6 +160,7 @@ def main():
                 if FORBIDDEN.search(line):
                     breaches.append(f"{path}:{number}: {line.strip()[:100]}")
     check_sizes({p: t for p, t in files.items() if p.endswith((".c", ".h"))}, breaches)
+    check_packages(root, breaches)
     check_headers_alone(root, [p for p in files if p.endswith(".h") and p.startswith(ROOMS)], breaches)
     print("\n".join(breaches) or f"{len(files)} files: in order")
     return 1 if breaches else 0

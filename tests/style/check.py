@@ -135,10 +135,13 @@ def check_headers_alone(root, headers, breaches):
 def check_packages(root, breaches):
     """What the build requires is installed by deploy/deps without --dev: a machine that has it already hides that."""
     listed = subprocess.run([root / "deploy/deps", "--list"], text=True, capture_output=True, check=True).stdout.split()
+    brought = subprocess.run(["dpkg-query", "-W", "-f", "${Depends} ", *listed], text=True, capture_output=True).stdout
+    listed += re.findall(r"[a-z0-9][a-z0-9.+-]+", brought)
     modules = re.findall(r"pkg_check_modules\(\w+ REQUIRED IMPORTED_TARGET (\S+)\)", (root / "CMakeLists.txt").read_text())
     for module in modules:
         folder = subprocess.run(["pkg-config", "--variable=pcfiledir", module], text=True, capture_output=True).stdout.strip()
-        owner = subprocess.run(["dpkg", "-S", f"{folder}/{module}.pc"], text=True, capture_output=True).stdout.split(":")[0]
+        file = pathlib.Path(folder, f"{module}.pc").resolve()
+        owner = subprocess.run(["dpkg", "-S", file], text=True, capture_output=True).stdout.split(":")[0]
         if owner not in listed:
             breaches.append(f"deploy/deps: {owner or 'the package'} of {module}, which CMakeLists.txt requires, is not in its list")
 

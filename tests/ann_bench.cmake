@@ -1,6 +1,6 @@
 # The index against its peers: tests/bench/ann/run builds and runs it. Nothing of it is built by default but its own test.
 add_library(ann_bench_parts STATIC EXCLUDE_FROM_ALL
-  bench/ann/crew.c bench/ann/curve.c bench/ann/measure.c bench/ann/ours.c bench/ann/pictures.c bench/ann/truth.c
+  bench/ann/curve.c bench/ann/measure.c bench/ann/ours.c bench/ann/pictures.c bench/ann/truth.c
   bench/ann/vecs.c)
 target_link_libraries(ann_bench_parts PUBLIC cf_ann cf_vecfile cf_base Threads::Threads m PRIVATE cf_flags)
 

@@ -5,7 +5,7 @@
 
 #include "common/ann/ann.h"
 #include "common/ann/image.h"
-#include "common/ann/parallel.h"
+#include "common/base/crew.h"
 
 enum { PORTION = 16 };
 
@@ -92,7 +92,7 @@ enum cf_err cf_ann_search_batch(const struct cf_ann *ann, const struct cf_ann_qu
                                 const float *vectors, size_t count, unsigned threads, struct cf_ann_hit *hits,
                                 size_t *counts, bool *exact, struct cf_detail *detail)
 {
-    struct cf_ann_crew crew = {.threads = threads ? threads : 1};
+    struct cf_crew crew = {.threads = threads ? threads : 1};
     size_t portions = (count + PORTION - 1) / PORTION;
     struct batch b = {.ann = ann,
                       .common = common,
@@ -107,7 +107,7 @@ enum cf_err cf_ann_search_batch(const struct cf_ann *ann, const struct cf_ann_qu
     if (!b.idle)
         return cf_fail(detail, CF_E_NO_MEMORY, "out of memory for a batch of %zu queries", count);
     pthread_mutex_init(&b.lock, NULL);
-    enum cf_err err = cf_ann_crew_run(&crew, portions, answer_portion, &b);
+    enum cf_err err = cf_crew_run(&crew, portions, answer_portion, &b);
     err = b.failed_at < count ? b.err : err;
     while (b.idle_count)
         cf_ann_searcher_free(b.idle[--b.idle_count]);

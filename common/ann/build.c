@@ -196,7 +196,7 @@ static enum cf_err seal(struct cf_ann_building *b, uint64_t began_us, struct cf_
     note_time(b, began_us);
     if (msync(b->image.base, h->file_bytes, MS_SYNC) != 0 || fsync(b->fd) != 0)
         return cf_fail_errno(detail, b->path);
-    enum cf_err err = cf_ann_crew_poll(&b->crew);
+    enum cf_err err = cf_crew_poll(&b->crew);
     return err ? err : cf_file_rename_synced(b->temporary, b->path, detail);
 }
 

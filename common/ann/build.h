@@ -19,7 +19,7 @@ struct cf_ann_building {
     const struct cf_ann_params *params;
     const struct cf_ann_source *source;
     const char *path;
-    struct cf_ann_crew crew;
+    struct cf_crew crew;
     uint32_t ungrouped_max;
     struct cf_ann_survey survey;
     uint8_t *held; /* a bit an item */

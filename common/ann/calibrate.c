@@ -382,7 +382,7 @@ static void make_queries(struct trial *t, const struct cf_ann_held *held, enum k
 }
 
 static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held, enum kind kind,
-                                const struct cf_ann_crew *crew)
+                                const struct cf_crew *crew)
 {
     uint32_t count = t->begin[kind + 1] - t->begin[kind];
     size_t portions = (count + PORTION - 1) / PORTION;
@@ -395,7 +395,7 @@ static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held,
     t->errs = calloc(portions + 1, sizeof *t->errs);
     if (!t->errs)
         return CF_E_NO_MEMORY;
-    err = cf_ann_crew_run(crew, portions, work, t);
+    err = cf_crew_run(crew, portions, work, t);
     for (size_t i = 0; i < portions && !err; i++)
         err = t->errs[i];
     free(t->errs);
@@ -526,7 +526,7 @@ static enum cf_err trial_init(struct trial *t, const struct cf_ann_held *held)
 }
 
 enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held *held,
-                             const struct cf_ann_crew *crew, struct cf_ann_calibration *out)
+                             const struct cf_crew *crew, struct cf_ann_calibration *out)
 {
     struct trial t = {.ann = ann};
     enum cf_err err = CF_OK;

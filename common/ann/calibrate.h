@@ -13,7 +13,7 @@
 #define CF_ANN_CALIBRATE_H
 
 #include "common/ann/image.h"
-#include "common/ann/parallel.h"
+#include "common/base/crew.h"
 
 /* Below this many items there are no leaves, every row is looked at, and nothing is held back. */
 enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 1000 };
@@ -41,7 +41,7 @@ struct cf_ann_held {
 
 /* `ann` complete but for this table. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
 enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held *held,
-                             const struct cf_ann_crew *crew, struct cf_ann_calibration *out) CF_MUST_CHECK;
+                             const struct cf_crew *crew, struct cf_ann_calibration *out) CF_MUST_CHECK;
 
 /* For `k` results at `recall`, of a query that is `reach` from the nearest centroid (cf_ann_reach). Within
  * the index's numbers, whatever the table says. */

@@ -140,7 +140,7 @@ static enum cf_err fill_all(struct filling *f)
         struct chunk *read = f->next;
         f->next = f->now;
         f->now = read;
-        err = cf_ann_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
+        err = cf_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
         for (uint32_t i = 0; i < f->now->count && !err; i++)
             b->largest_norm = fmaxf(b->largest_norm, f->norms[i]);
     }

@@ -120,5 +120,5 @@ enum cf_err cf_ann_fill_leaves(struct cf_ann_building *b)
     memcpy(cf_ann_writable(b, CF_ANN_CENTROID_BLOCKS), b->leaves.blocks,
            (size_t)b->leaves.padded * h->leaf_dims);
     fill_groups(b);
-    return cf_ann_crew_run(&b->crew, h->leaf_count, fill_leaf, b);
+    return cf_crew_run(&b->crew, h->leaf_count, fill_leaf, b);
 }

@@ -255,17 +255,17 @@ static void move_small(struct clustering *c, struct cf_rng *rng)
     }
 }
 
-static enum cf_err lloyd(struct clustering *c, struct cf_rng *rng, const struct cf_ann_crew *crew)
+static enum cf_err lloyd(struct clustering *c, struct cf_rng *rng, const struct cf_crew *crew)
 {
     enum cf_err err = CF_OK;
 
     for (int round = 0; round < ROUNDS && !err; round++) {
         pack(c->leaves, c->centroids, c->points->dim);
-        err = cf_ann_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
+        err = cf_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
         if (err)
             break;
         gather(c);
-        err = cf_ann_crew_run(crew, c->leaves->count, move_centroid, c);
+        err = cf_crew_run(crew, c->leaves->count, move_centroid, c);
         if (round + 2 < ROUNDS)
             move_small(c, rng);
     }
@@ -325,7 +325,7 @@ static enum cf_err leaves_init(struct cf_ann_leaves *leaves, uint32_t count, uin
 }
 
 /* k-means of given members from scratch; the leaves are as many as they say. */
-static enum cf_err train_flat(struct clustering *c, uint64_t seed, const struct cf_ann_crew *crew)
+static enum cf_err train_flat(struct clustering *c, uint64_t seed, const struct cf_crew *crew)
 {
     struct cf_rng rng = cf_rng(seed);
     enum cf_err err = clustering_init(c, c->member_count, c->leaves->count);
@@ -398,18 +398,18 @@ void cf_ann_groups_fini(struct cf_ann_groups *groups)
 
 /* Where groups lie, whose members are whose, and how many leaves each has. */
 static enum cf_err make_groups(struct clustering *c, struct cf_ann_groups *groups, uint32_t leaf_count,
-                               const struct cf_ann_crew *crew)
+                               const struct cf_crew *crew)
 {
     enum cf_err err = train_flat(c, c->seed ^ 0x640095u, crew);
 
     if (!err)
-        err = cf_ann_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
+        err = cf_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
     if (err)
         return err;
     gather(c);
     share_leaves(c, leaf_count, groups->first);
     c->groups = groups;
-    err = cf_ann_crew_run(crew, c->leaves->count, find_near, c);
+    err = cf_crew_run(crew, c->leaves->count, find_near, c);
     c->groups = NULL;
     return err;
 }
@@ -426,7 +426,7 @@ static void train_group(void *arg, size_t group)
     const struct subdivision *s = arg;
     uint32_t first = s->groups->first[group], count = s->groups->first[group + 1] - first;
     uint32_t begin = s->above->first[group], dim = s->above->points->dim;
-    struct cf_ann_crew alone = {.threads = 1};
+    struct cf_crew alone = {.threads = 1};
     struct cf_ann_leaves leaves = {0};
     struct clustering c = {.kernels = s->above->kernels,
                            .points = s->above->points,
@@ -446,7 +446,7 @@ static void train_group(void *arg, size_t group)
 }
 
 static enum cf_err train_within(const struct clustering *above, const struct cf_ann_groups *groups,
-                                struct clustering *below, const struct cf_ann_crew *crew)
+                                struct clustering *below, const struct cf_crew *crew)
 {
     uint32_t count = groups->middles.count, dim = below->points->dim;
     struct subdivision s = {above, groups, below, calloc(count, sizeof *s.errs)};
@@ -454,7 +454,7 @@ static enum cf_err train_within(const struct clustering *above, const struct cf_
 
     below->centroids = calloc((size_t)below->leaves->count * dim, sizeof *below->centroids);
     if (s.errs && below->centroids)
-        err = cf_ann_crew_run(crew, count, train_group, &s);
+        err = cf_crew_run(crew, count, train_group, &s);
     for (uint32_t g = 0; g < count && !err; g++)
         err = s.errs[g];
     if (!err)
@@ -464,7 +464,7 @@ static enum cf_err train_within(const struct clustering *above, const struct cf_
 }
 
 static enum cf_err train_grouped(struct clustering *c, struct cf_ann_groups *groups, uint32_t group_count,
-                                 const struct cf_ann_crew *crew)
+                                 const struct cf_crew *crew)
 {
     struct clustering above = *c;
     enum cf_err err = groups_init(groups, group_count, c->points->dim);
@@ -480,7 +480,7 @@ static enum cf_err train_grouped(struct clustering *c, struct cf_ann_groups *gro
 
 enum cf_err cf_ann_leaves_train(struct cf_ann_leaves *leaves, struct cf_ann_groups *groups,
                                 const struct cf_ann_points *points, uint32_t count, uint32_t group_count,
-                                uint64_t seed, const struct cf_ann_crew *crew)
+                                uint64_t seed, const struct cf_crew *crew)
 {
     struct clustering c = {
         .kernels = cf_ann_train_kernels(), .points = points, .leaves = leaves, .seed = seed ^ 0x1EAF5u};
@@ -642,7 +642,7 @@ static enum cf_err sort_by_group(const struct clustering *c, uint32_t group_coun
 }
 
 enum cf_err cf_ann_leaves_assign(const struct cf_ann_leaves *leaves, const struct cf_ann_groups *groups,
-                                 const struct cf_ann_points *points, const struct cf_ann_crew *crew,
+                                 const struct cf_ann_points *points, const struct cf_crew *crew,
                                  uint32_t (*leaf_of)[2], uint32_t *order)
 {
     struct cf_ann_leaves all = *leaves, middles = groups->middles;
@@ -656,11 +656,11 @@ enum cf_err cf_ann_leaves_assign(const struct cf_ann_leaves *leaves, const struc
 
     if (middles.count) {
         c.leaves = &middles;
-        err = cf_ann_crew_run(crew, chunks, assign_groups, &c);
+        err = cf_crew_run(crew, chunks, assign_groups, &c);
         if (!err)
             err = sort_by_group(&c, middles.count);
         c.leaves = &all;
         c.groups = groups;
     }
-    return err ? err : cf_ann_crew_run(crew, chunks, assign_pairs, &c);
+    return err ? err : cf_crew_run(crew, chunks, assign_pairs, &c);
 }

@@ -5,8 +5,8 @@
 #ifndef CF_ANN_PARTITION_H
 #define CF_ANN_PARTITION_H
 
-#include "common/ann/parallel.h"
 #include "common/ann/train_kernels.h"
+#include "common/base/crew.h"
 
 /* Leaves of about LEAF_MEAN items, and twice as many entries. */
 enum { CF_ANN_LEAF_MEAN = 50 };
@@ -48,14 +48,14 @@ struct cf_ann_groups {
  * count / 16. */
 enum cf_err cf_ann_leaves_train(struct cf_ann_leaves *leaves, struct cf_ann_groups *groups,
                                 const struct cf_ann_points *points, uint32_t count, uint32_t group_count,
-                                uint64_t seed, const struct cf_ann_crew *crew) CF_MUST_CHECK;
+                                uint64_t seed, const struct cf_crew *crew) CF_MUST_CHECK;
 void cf_ann_leaves_fini(struct cf_ann_leaves *leaves);
 void cf_ann_groups_fini(struct cf_ann_groups *groups);
 
 /* leaf_of[i][2] of all points; the second is the first where there is no other. `order`: scratch,
  * [points->count]. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
 enum cf_err cf_ann_leaves_assign(const struct cf_ann_leaves *leaves, const struct cf_ann_groups *groups,
-                                 const struct cf_ann_points *points, const struct cf_ann_crew *crew,
+                                 const struct cf_ann_points *points, const struct cf_crew *crew,
                                  uint32_t (*leaf_of)[2], uint32_t *order) CF_MUST_CHECK;
 
 /* What the blocks say of a centroid. */

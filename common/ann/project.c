@@ -109,7 +109,7 @@ static void count_offsets(const struct training *t, size_t tiles, int32_t *offse
                 offsets[j] += CF_ANN_BLOCK_ZERO * t->bytes[(tile * t->width + j) * TILE + i];
 }
 
-static enum cf_err make_covariance(struct training *t, const struct cf_ann_crew *crew)
+static enum cf_err make_covariance(struct training *t, const struct cf_crew *crew)
 {
     enum cf_err err = CF_OK;
     int32_t *offsets = calloc(t->width, sizeof *offsets);
@@ -122,9 +122,9 @@ static enum cf_err make_covariance(struct training *t, const struct cf_ann_crew 
     for (t->begin = 0; t->begin < t->count && !err; t->begin += STRIP) {
         size_t tiles = (t->count - t->begin + TILE - 1) / TILE;
         tiles = tiles < STRIP / TILE ? tiles : STRIP / TILE;
-        err = cf_ann_crew_run(crew, tiles, fill_tile, t);
+        err = cf_crew_run(crew, tiles, fill_tile, t);
         if (!err)
-            err = cf_ann_crew_run(crew, t->width / ROWS, add_products, t);
+            err = cf_crew_run(crew, t->width / ROWS, add_products, t);
         count_offsets(t, tiles, offsets);
     }
     take_zero_off(t, offsets);
@@ -174,7 +174,7 @@ static void straighten(struct training *t, struct cf_rng *rng)
             t->directions[(size_t)j * t->columns + p] = t->rows[(size_t)p * t->width + j];
 }
 
-static enum cf_err iterate(struct training *t, struct cf_rng *rng, const struct cf_ann_crew *crew)
+static enum cf_err iterate(struct training *t, struct cf_rng *rng, const struct cf_crew *crew)
 {
     enum cf_err err = CF_OK;
 
@@ -183,7 +183,7 @@ static enum cf_err iterate(struct training *t, struct cf_rng *rng, const struct 
             t->products[(size_t)j * t->columns + p] = (float)(cf_rng_unit(rng) - .5);
     straighten(t, rng);
     for (int round = 0; round < ROUNDS && t->count && !err; round++) {
-        err = cf_ann_crew_run(crew, t->width / ROWS, multiply, t);
+        err = cf_crew_run(crew, t->width / ROWS, multiply, t);
         straighten(t, rng);
     }
     return err;
@@ -262,7 +262,7 @@ static void training_fini(struct training *t)
 }
 
 enum cf_err cf_ann_project_train(const struct cf_ann_sample *sample, const float *mean, uint32_t proj, uint64_t seed,
-                                 const struct cf_ann_crew *crew, uint8_t *matrix, float *steps)
+                                 const struct cf_crew *crew, uint8_t *matrix, float *steps)
 {
     uint32_t dim = sample->dim;
     struct training t = {.kernels = cf_ann_train_kernels(), .sample = sample, .mean = mean, .dim = dim};

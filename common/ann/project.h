@@ -5,8 +5,8 @@
 #ifndef CF_ANN_PROJECT_H
 #define CF_ANN_PROJECT_H
 
-#include "common/ann/parallel.h"
 #include "common/ann/train_kernels.h"
+#include "common/base/crew.h"
 
 enum { CF_ANN_PROJ_MAX = 256, CF_ANN_LEAF_DIMS_MAX = 128 };
 
@@ -18,7 +18,7 @@ struct cf_ann_sample {
 /* From the sample and its mean: matrix, blocks of bytes of proj rows (image.h), and steps[proj]; rows beyond dim are
  * zero. Deterministic by seed. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
 enum cf_err cf_ann_project_train(const struct cf_ann_sample *sample, const float *mean, uint32_t proj, uint64_t seed,
-                                 const struct cf_ann_crew *crew, uint8_t *matrix, float *steps) CF_MUST_CHECK;
+                                 const struct cf_crew *crew, uint8_t *matrix, float *steps) CF_MUST_CHECK;
 
 struct cf_ann_projection {
     const uint8_t *matrix;

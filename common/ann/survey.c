@@ -155,7 +155,7 @@ static void scale(struct reservoir *r)
 }
 
 enum cf_err cf_ann_survey(struct cf_ann_survey *survey, const struct cf_ann_params *params,
-                          const struct cf_ann_source *source, const struct cf_ann_crew *crew, struct cf_detail *detail)
+                          const struct cf_ann_source *source, const struct cf_crew *crew, struct cf_detail *detail)
 {
     size_t room = SAMPLE_BYTES_MAX / (params->dim * sizeof(float));
     struct reservoir r = {.params = params, .survey = survey, .rng = cf_rng(params->seed ^ 0x4E1Du)};
@@ -167,7 +167,7 @@ enum cf_err cf_ann_survey(struct cf_ann_survey *survey, const struct cf_ann_para
     r.room = (uint32_t)(room < SAMPLE_MAX ? room : SAMPLE_MAX);
     while (!err && (err = source->next(source->arg, &item, detail)) == CF_OK) {
         if (survey->count % POLL_EVERY == 0)
-            err = cf_ann_crew_poll(crew);
+            err = cf_crew_poll(crew);
         if (!err)
             err = take(&r, &item, scratch, detail);
     }

@@ -4,7 +4,7 @@
 #define CF_ANN_SURVEY_H
 
 #include "common/ann/ann.h"
-#include "common/ann/parallel.h"
+#include "common/base/crew.h"
 
 struct cf_ann_survey {
     uint64_t count, id_bytes;
@@ -18,7 +18,7 @@ struct cf_ann_survey {
 
 /* Deterministic by seed. As cf_ann_build; fini in any case. */
 enum cf_err cf_ann_survey(struct cf_ann_survey *survey, const struct cf_ann_params *params,
-                          const struct cf_ann_source *source, const struct cf_ann_crew *crew,
+                          const struct cf_ann_source *source, const struct cf_crew *crew,
                           struct cf_detail *detail) CF_MUST_CHECK;
 void cf_ann_survey_fini(struct cf_ann_survey *survey);
 

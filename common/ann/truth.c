@@ -244,12 +244,12 @@ static void work(void *arg, size_t number)
     task->errs[number] = find_portion(task, number);
 }
 
-enum cf_err cf_ann_truth(const struct cf_ann *ann, const struct cf_ann_crew *crew,
+enum cf_err cf_ann_truth(const struct cf_ann *ann, const struct cf_crew *crew,
                          struct cf_ann_probe_query *queries, size_t count)
 {
     size_t portions = (count + PORTION - 1) / PORTION;
     struct task task = {ann, queries, count, calloc(portions + 1, sizeof *task.errs)};
-    enum cf_err err = task.errs ? cf_ann_crew_run(crew, portions, work, &task) : CF_E_NO_MEMORY;
+    enum cf_err err = task.errs ? cf_crew_run(crew, portions, work, &task) : CF_E_NO_MEMORY;
 
     for (size_t i = 0; i < portions && !err; i++)
         err = task.errs[i];

@@ -3,8 +3,8 @@
 #ifndef CF_ANN_TRUTH_H
 #define CF_ANN_TRUTH_H
 
-#include "common/ann/parallel.h"
 #include "common/ann/query.h"
+#include "common/base/crew.h"
 
 enum { CF_ANN_TRUTH_MAX = 100 };
 
@@ -22,7 +22,7 @@ struct cf_ann_probe_query {
 };
 
 /* Sets count and neighbours of all. CF_E_NO_MEMORY, CF_E_SHUTTING_DOWN. */
-enum cf_err cf_ann_truth(const struct cf_ann *ann, const struct cf_ann_crew *crew,
+enum cf_err cf_ann_truth(const struct cf_ann *ann, const struct cf_crew *crew,
                          struct cf_ann_probe_query *queries, size_t count) CF_MUST_CHECK;
 
 /* A target for a vector that is in the scale of the rows already. CF_E_NO_MEMORY. */

@@ -11,7 +11,7 @@
 extern const struct cf_command cf_command_ann_build, cf_command_ann_search, cf_command_ann_pairs,
     cf_command_ann_info, cf_command_ann_verify;
 
-enum { CF_ANN_K_MAX = 10000, CF_ANN_THREADS_MAX = 256 };
+enum { CF_ANN_K_MAX = 10000 };
 
 /* Says it on standard error, with --json on standard output too; returns the exit code. */
 enum cf_exit cf_ann_refuse(const struct cf_command *command, bool json, enum cf_err err,

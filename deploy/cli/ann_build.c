@@ -5,9 +5,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/crew.h"
 #include "common/vecfile/fresh.h"
 #include "deploy/cli/ann.h"
-#include "deploy/cli/crew.h"
 #include "deploy/cli/idtable.h"
 #include "deploy/cli/progress.h"
 
@@ -285,7 +285,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_UINT,
          .value = &build.threads,
          .low = 1,
-         .high = CF_ANN_THREADS_MAX,
+         .high = CF_CREW_THREADS_MAX,
          .placeholder = "N",
          .help = "default: a thread for each processor; the index is the same with any"},
         {.name = "seed",

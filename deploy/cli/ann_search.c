@@ -3,9 +3,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/cpu.h"
+#include "common/base/crew.h"
 #include "common/vecfile/fresh.h"
 #include "deploy/cli/ann_answers.h"
-#include "deploy/cli/crew.h"
 #include "deploy/cli/latency.h"
 #include "deploy/cli/progress.h"
 
@@ -131,7 +131,7 @@ static enum cf_err run_block(struct search *search, size_t count, struct cf_deta
     if (err)
         return err;
     uint64_t begun = mono_ns();
-    cf_crew_run((unsigned)search->options->threads, count, ask, search);
+    cf_crew_run_numbered((unsigned)search->options->threads, count, ask, search);
     search->ns += mono_ns() - begun;
     return collect(search, count, detail);
 }
@@ -356,7 +356,7 @@ static enum cf_exit check_and_search(const struct cf_command *command, const str
          .kind = CF_OPT_UINT,                                                                                \
          .value = &(options)->threads,                                                                       \
          .low = 1,                                                                                           \
-         .high = CF_ANN_THREADS_MAX,                                                                         \
+         .high = CF_CREW_THREADS_MAX,                                                                        \
          .placeholder = "N",                                                                                 \
          .help = "queries at a time, default 1"},                                                            \
         {.name = "out",                                                                                      \

@@ -2,10 +2,10 @@
 
 #include <sys/stat.h>
 
+#include "common/base/crew.h"
 #include "common/base/file.h"
 #include "common/image/image.h"
 #include "common/vecfile/fresh.h"
-#include "deploy/cli/crew.h"
 #include "deploy/cli/describe.h"
 #include "deploy/cli/json.h"
 
@@ -254,7 +254,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_UINT,
          .value = &call.threads,
          .low = 1,
-         .high = 256,
+         .high = CF_CREW_THREADS_MAX,
          .placeholder = "N",
          .help = "with --out, a decoding process each; default: as many as processors"},
         CF_OPT_JSON(&call.many.json),

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "deploy/cli/crew.h"
+#include "common/base/crew.h"
 
 static void eval_fini(struct cf_eval *eval)
 {
@@ -182,7 +182,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_UINT,
          .value = &o->threads,
          .low = 1,
-         .high = 256,
+         .high = CF_CREW_THREADS_MAX,
          .placeholder = "N",
          .help = "for training (default: all processors)"},
         {.name = "seed",

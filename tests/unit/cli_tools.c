@@ -1,4 +1,4 @@
-/* deploy/cli: tables of ids, a crew of threads, and latencies in classes. */
+/* deploy/cli: tables of ids, and latencies in classes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "common/base/rng.h"
-#include "deploy/cli/crew.h"
 #include "deploy/cli/idtable.h"
 #include "deploy/cli/latency.h"
 
@@ -101,42 +100,6 @@ static void bad_ids_are_named_by_line(void **state)
     assert_non_null(strstr(detail.text, "regular"));
 }
 
-/* ---- threads ---- */
-
-enum { WORK = 10000, CREW = 7 };
-
-struct counted {
-    atomic_uint each[WORK];
-    atomic_int inside[CREW];
-    atomic_bool twice;
-};
-
-static void count(void *arg, unsigned thread, size_t i)
-{
-    struct counted *counted = arg;
-    if (thread >= CREW || atomic_fetch_add(&counted->inside[thread], 1) != 0)
-        counted->twice = true;
-    atomic_fetch_add(&counted->each[i], 1);
-    atomic_fetch_sub(&counted->inside[thread], 1);
-}
-
-static void a_crew_does_everything_once(void **state)
-{
-    (void)state;
-    static const size_t counts[] = {0, 1, CREW - 1, CREW, WORK};
-    assert_true(cf_crew_processors() >= 1);
-    for (unsigned threads = 1; threads <= CREW; threads += 3)
-        for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
-            struct counted *counted = calloc(1, sizeof *counted);
-            assert_non_null(counted);
-            cf_crew_run(threads, counts[c], count, counted);
-            for (size_t i = 0; i < WORK; i++)
-                assert_int_equal(counted->each[i], i < counts[c]);
-            assert_false(counted->twice);
-            free(counted);
-        }
-}
-
 /* ---- latencies ---- */
 
 static int by_size(const void *a, const void *b)
@@ -201,8 +164,9 @@ static int remove_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_come_from_lines_or_a_column), cmocka_unit_test(bad_ids_are_named_by_line),
-        cmocka_unit_test(a_crew_does_everything_once),     cmocka_unit_test(quantiles_are_those_of_the_times),
+        cmocka_unit_test(ids_come_from_lines_or_a_column),
+        cmocka_unit_test(bad_ids_are_named_by_line),
+        cmocka_unit_test(quantiles_are_those_of_the_times),
         cmocka_unit_test(no_times_no_quantiles),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

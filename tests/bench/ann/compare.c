@@ -158,7 +158,7 @@ static struct bench_floats make_floats(size_t count, uint64_t seed, unsigned thr
 {
     struct bench_floats floats = bench_floats_new(count, LONG_DIM);
     struct synthesis synthesis = {&floats, seed};
-    bench_crew_run(threads, count, synthesize, &synthesis);
+    cf_crew_run_numbered(threads, count, synthesize, &synthesis);
     return floats;
 }
 
@@ -330,7 +330,7 @@ static struct options parse(int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;)
         take(&options, option);
     if (optind != argc || (!options.list && (!options.set || !options.out)) || options.limits.threads < 1 ||
-        options.limits.threads > BENCH_THREADS_MAX || options.limits.rounds < 1 ||
+        options.limits.threads > CF_CREW_THREADS_MAX || options.limits.rounds < 1 ||
         options.limits.rounds > BENCH_ROUNDS_MAX)
         misuse();
     options.limits.scratch = options.out;

@@ -126,7 +126,7 @@ static size_t run(struct timing *timing, unsigned threads, double seconds, doubl
     atomic_store(&timing->next, 0);
     double took = 0, cpu = now(CLOCK_PROCESS_CPUTIME_ID), start = now(CLOCK_MONOTONIC);
     timing->deadline = start + seconds;
-    bench_crew_run(threads, threads, ask_on, timing);
+    cf_crew_run_numbered(threads, threads, ask_on, timing);
     double wall = now(CLOCK_MONOTONIC) - start;
     while (asked < timing->task->query_count && timing->took[asked] >= 0)
         took += timing->took[asked++];

@@ -3,7 +3,7 @@
 #ifndef CF_BENCH_ANN_MEASURE_H
 #define CF_BENCH_ANN_MEASURE_H
 
-#include "tests/bench/ann/crew.h"
+#include "common/base/crew.h"
 #include "tests/bench/ann/names.h"
 #include "tests/bench/ann/peers.h"
 #include "tests/bench/ann/vecs.h"

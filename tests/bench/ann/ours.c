@@ -5,14 +5,14 @@
 #include <unistd.h>
 
 #include "common/ann/ann.h"
-#include "tests/bench/ann/crew.h"
+#include "common/base/crew.h"
 #include "tests/bench/ann/peers.h"
 
 enum { K_MAX = 1000 };
 
 struct ours {
     struct cf_ann *ann;
-    struct cf_ann_searcher *searchers[BENCH_THREADS_MAX];
+    struct cf_ann_searcher *searchers[CF_CREW_THREADS_MAX];
     unsigned threads;
     double recall;
 };

@@ -20,9 +20,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/cpu.h"
+#include "common/base/crew.h"
 #include "common/base/file.h"
 #include "common/descriptor/gist.h"
-#include "tests/bench/ann/crew.h"
 #include "tests/bench/ann/describe.h"
 #include "tests/bench/ann/names.h"
 #include "tests/bench/ann/pictures.h"
@@ -41,7 +41,7 @@ struct set {
     struct bench_pictures pictures;
     bool *usable;      /* of every picture, while they are looked through */
     size_t held, base; /* of the pictures, the first `base` are for the base, the rest held out */
-    struct cf_describer *describers[BENCH_THREADS_MAX];
+    struct cf_describer *describers[CF_CREW_THREADS_MAX];
     int files[CF_SPACE_COUNT];
     struct bench_floats queries[CF_SPACE_COUNT][BENCH_QUERY_KINDS];
     atomic_size_t done;
@@ -96,7 +96,7 @@ static void choose_pictures(struct set *set)
 {
     size_t kept = 0;
     set->usable = bench_alloc(set->pictures.count, sizeof *set->usable);
-    bench_crew_run(set->options.threads, set->pictures.count, look, set);
+    cf_crew_run_numbered(set->options.threads, set->pictures.count, look, set);
     for (size_t i = 0; i < set->pictures.count; i++)
         if (set->usable[i])
             set->pictures.items[kept++] = set->pictures.items[i];
@@ -279,7 +279,7 @@ static struct options parse(int argc, char **argv)
             misuse();
     }
     if (!options.out || options.count < 100 || options.count > INT32_MAX || options.threads < 1 ||
-        options.threads > BENCH_THREADS_MAX || optind >= argc)
+        options.threads > CF_CREW_THREADS_MAX || optind >= argc)
         misuse();
     return options;
 }
@@ -293,8 +293,8 @@ static void make_vectors(struct set *set)
             bench_give_up("out of memory");
     }
     atomic_store(&set->done, 0);
-    bench_crew_run(set->options.threads, pieces, make_base, set);
-    bench_crew_run(set->options.threads, set->held, make_queries, set);
+    cf_crew_run_numbered(set->options.threads, pieces, make_base, set);
+    cf_crew_run_numbered(set->options.threads, set->held, make_queries, set);
     for (unsigned t = 0; t < set->options.threads; t++)
         cf_describer_free(set->describers[t]);
 }

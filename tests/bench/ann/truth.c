@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/bench/ann/crew.h"
+#include "common/base/crew.h"
 
 /* A group of queries and a block of rows both lie in the second cache; MARGIN covers what single precision
  * may swap. */
@@ -179,7 +179,7 @@ struct bench_ints bench_truth(const struct bench_floats *base, const struct benc
     int32_t *items = bench_alloc(teams * GROUP * capacity, sizeof *items);
     for (size_t i = 0; i < teams * GROUP; i++)
         scan.bests[i] = (struct best){distances + i * capacity, items + i * capacity, 0, capacity};
-    bench_crew_run(threads, (queries->count + GROUP - 1) / GROUP, scan_group, &scan);
+    cf_crew_run_numbered(threads, (queries->count + GROUP - 1) / GROUP, scan_group, &scan);
     free(items);
     free(distances);
     free(scan.ranked);

@@ -146,6 +146,16 @@ def check_packages(root, breaches):
             breaches.append(f"deploy/deps: {owner or 'the package'} of {module}, which CMakeLists.txt requires, is not in its list")
 
 
+def check_names(files, breaches):
+    """A name is defined once: of two libraries with the same function the linker takes either, without a word."""
+    homes = {}
+    for path, text in files.items():
+        for found in re.finditer(r"^(?!static |typedef |return |else )[a-z][\w ]*[ *](\w+)\([^;{]*\)\n\{", text, re.M):
+            homes.setdefault(found.group(1), set()).add(path)
+    breaches += [f"{name}() is in {' and in '.join(sorted(paths))}" for name, paths in homes.items()
+                 if len(paths) > 1 and name != "main"]
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = {}
@@ -164,6 +174,7 @@ def main():
                     breaches.append(f"{path}:{number}: {line.strip()[:100]}")
     check_sizes({p: t for p, t in files.items() if p.endswith((".c", ".h"))}, breaches)
     check_packages(root, breaches)
+    check_names({p: t for p, t in files.items() if p.startswith(ROOMS) and p.endswith(".c")}, breaches)
     check_headers_alone(root, [p for p in files if p.endswith(".h") and p.startswith(ROOMS)], breaches)
     print("\n".join(breaches) or f"{len(files)} files: in order")
     return 1 if breaches else 0

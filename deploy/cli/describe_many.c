@@ -312,6 +312,8 @@ static enum cf_err open_all(struct many *many, struct cf_detail *detail)
         err = cf_source_new(&many->source, options->names, options->name_count, options->table, options->root,
                             detail);
     if (!err)
+        cf_source_once(many->source); /* whoever reads the ids takes each once */
+    if (!err)
         err = cf_vecwriter_new(options->out, CF_VECFILE_FLOATS, options->space->dim, &many->writer, detail);
     if (!err)
         err = open_ids(many, detail);

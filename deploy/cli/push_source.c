@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "deploy/cli/seen.h"
 #include "deploy/cli/table.h"
 
 struct cf_source {
@@ -16,6 +17,9 @@ struct cf_source {
     size_t name_count, name_at;
     uint64_t total, passed_over;
     bool endless; /* standard input: the total is not known */
+
+    struct cf_seen *seen; /* albums of folders, or all */
+    bool once;
 
     const char *folder; /* that is being listed */
     struct dirent **entries;
@@ -206,7 +210,8 @@ enum cf_err cf_source_new(struct cf_source **source, const char *const *names, s
         return cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     made->names = names;
     made->name_count = name_count;
-    enum cf_err err = CF_OK;
+    made->seen = cf_seen_new();
+    enum cf_err err = made->seen ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < name_count && !err; i++)
         err = take_name(made, names[i], detail);
     if (!err && table)
@@ -236,12 +241,18 @@ void cf_source_free(struct cf_source *source)
     if (!source)
         return;
     close_folder(source);
+    cf_seen_free(source->seen);
     if (source->table_file)
         fclose(source->table_file);
     free(source->table);
     free(source->root);
     free(source->lines);
     free(source);
+}
+
+void cf_source_once(struct cf_source *source)
+{
+    source->once = true;
 }
 
 uint64_t cf_source_total(const struct cf_source *source)
@@ -278,18 +289,34 @@ static void fill(struct cf_arena *arena, struct cf_cover *cover, struct cf_str a
     cover->path = cover->album.data ? join(arena, folder, path) : NULL;
 }
 
-static bool next_entry(struct cf_source *source, struct cf_arena *arena, struct cf_cover *cover)
+/* A cover that has an error stays what it is. */
+static enum cf_err see(struct cf_source *source, struct cf_cover *cover)
+{
+    const char *earlier;
+    if (cover->err || !cover->path)
+        return CF_OK;
+    enum cf_err err = cf_seen_add(source->seen, cover->album, cover->path, &earlier);
+    if (!err && earlier)
+        cover->err =
+            cf_fail(&cover->detail, CF_E_INVALID,
+                    "%.120s and %.120s are one album by name: rename or leave out one", earlier, cover->path);
+    return err;
+}
+
+static enum cf_err next_entry(struct cf_source *source, struct cf_arena *arena, struct cf_cover *cover,
+                              bool *found)
 {
     while (source->entry_at < source->entry_count) {
         const char *name = source->entries[source->entry_at++]->d_name;
         fill(arena, cover, cf_source_album_of(name), source->folder, cf_str(name));
         struct stat status;
         /* What is there but no file (a link to a folder, a socket) is nobody's cover. */
-        if (!cover->path || stat(cover->path, &status) != 0 || S_ISREG(status.st_mode))
-            return true;
+        *found = !cover->path || stat(cover->path, &status) != 0 || S_ISREG(status.st_mode);
+        if (*found)
+            return source->once ? CF_OK : see(source, cover);
     }
     close_folder(source);
-    return false;
+    return CF_OK;
 }
 
 static enum cf_err next_line(struct cf_source *source, struct cf_arena *arena, struct cf_cover *cover,
@@ -389,7 +416,7 @@ static enum cf_err next_named(struct cf_source *source, struct cf_arena *arena, 
             err = next_line(source, arena, cover, &end, detail);
             *found = !end;
         } else if (source->folder) {
-            *found = next_entry(source, arena, cover);
+            err = next_entry(source, arena, cover, found);
         } else if (source->name_at == source->name_count) {
             return CF_OK;
         } else {
@@ -419,7 +446,9 @@ enum cf_err cf_source_next(struct cf_source *source, struct cf_arena *arena, str
     *end = !found;
     if (!err && !found && source->table)
         err = next_row(source, arena, cover, end, detail);
-    if (!err && !*end && !cover->path)
+    if (!err && !*end && source->once)
+        err = see(source, cover);
+    if (err == CF_E_NO_MEMORY || (!err && !*end && !cover->path))
         err = cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     return err;
 }

@@ -36,6 +36,11 @@ struct cf_source_ops {
 enum cf_err cf_source_new_of(struct cf_source **source, const struct cf_source_ops *ops, void *arg,
                              struct cf_detail *detail) CF_MUST_CHECK;
 
+/* From here on an album that was given before is refused, with an error that names both covers, however it is
+ * named: where ids may not come twice. Of files in folders that is so anyway, since there nobody chose the
+ * ids. */
+void cf_source_once(struct cf_source *source);
+
 /* How many covers it will give; 0 when that cannot be told beforehand. */
 uint64_t cf_source_total(const struct cf_source *source);
 

@@ -121,6 +121,14 @@ def bad_pictures_are_passed_over_by_name(folder):
            cwd=folder)
     assert one.read_bytes() == eight.read_bytes()
 
+    (folder / "covers" / f"{min(whole)}.pnm").write_bytes((folder / "covers" / f"{min(whole)}.ppm").read_bytes())
+    result = run("describe", "covers", "--out", "u.fvecs", "--ids", "u.tsv", cwd=folder)
+    assert result.code == 4 and f"{min(whole)}.pnm and covers/{min(whole)}.ppm are one album" in result.err, result.err
+    ok("ann", "build", "--input", "u.fvecs", "--ids", "u.tsv", "--out", "u.idx", cwd=folder)
+    (folder / "twice.tsv").write_text("album\tcover\n" + "".join(f"a\tcovers/{n}.ppm\n" for n in sorted(whole)[:2]))
+    result = run("describe", "--table", "twice.tsv", "--out", "t.npy", "--ids", "t.tsv", cwd=folder)
+    assert result.code == 4 and "are one album" in result.err and len(tsv(folder / "t.tsv")) == 1, result.err
+
     (folder / "bad").mkdir()
     (folder / "bad" / "x.jpg").write_text("no picture")
     (folder / "empty").mkdir()

@@ -236,6 +236,53 @@ static void pairs_and_folders_follow_each_other(void **state)
     cf_arena_free(arena);
 }
 
+static void is_one_album(struct cf_source *source, struct cf_arena *arena, const char *first,
+                         const char *second)
+{
+    struct cf_cover cover;
+    bool end;
+    assert_int_equal(cf_source_next(source, arena, &cover, &end, NULL), CF_OK);
+    assert_false(end);
+    assert_int_equal(cover.err, CF_E_INVALID);
+    assert_non_null(strstr(cover.detail.text, first));
+    assert_non_null(strstr(cover.detail.text, second));
+}
+
+static void files_of_one_album_are_both_named(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_folder("d"), 0755), 0);
+    write_file("d/dup.jpeg", "one");
+    write_file("d/dup.jpf.jpg", "between the two");
+    write_file("d/dup.jpg", "two");
+    char covers[256], dup[300], jpf[300];
+    snprintf(covers, sizeof covers, "%s", in_folder("d"));
+    snprintf(dup, sizeof dup, "%s/dup.jpeg", covers);
+    snprintf(jpf, sizeof jpf, "%s/dup.jpf.jpg", covers);
+    const char *const names[] = {"dup=x.jpg", covers, "dup=y.jpg"};
+    struct cf_arena *arena = cf_arena_new();
+    for (int once = 0; once < 2; once++) {
+        struct cf_source *source = NULL;
+        assert_int_equal(cf_source_new(&source, names, 3, NULL, NULL, NULL), CF_OK);
+        if (once)
+            cf_source_once(source);
+        next_is(source, arena, "dup", "x.jpg");
+        if (once)
+            is_one_album(source, arena, "x.jpg and ", "d/dup.jpeg");
+        else
+            next_is(source, arena, "dup", dup);
+        next_is(source, arena, "dup.jpf", jpf);
+        is_one_album(source, arena, once ? "x.jpg" : "d/dup.jpeg", "d/dup.jpg");
+        if (once)
+            is_one_album(source, arena, "x.jpg", "y.jpg");
+        else
+            next_is(source, arena, "dup", "y.jpg");
+        ends(source, arena);
+        cf_source_free(source);
+    }
+    cf_arena_free(arena);
+}
+
 static void what_is_no_source_is_named(void **state)
 {
     (void)state;
@@ -339,6 +386,7 @@ int main(void)
         cmocka_unit_test(long_lines_and_zero_bytes_cost_a_line),
         cmocka_unit_test(targets_are_split),
         cmocka_unit_test(pairs_and_folders_follow_each_other),
+        cmocka_unit_test(files_of_one_album_are_both_named),
         cmocka_unit_test(what_is_no_source_is_named),
         cmocka_unit_test(tables_give_metadata_and_paths_below_their_root),
         cmocka_unit_test(covers_are_checked_before_they_travel),

@@ -37,6 +37,7 @@ enum cf_limit {
     CF_CREDIT_MAX = 1000000,
     CF_NAME_BYTES_MAX = 64,         /* kinds, error names, events, worker names, shards */
 };
+#define CF_WEIGHT_RATIO_MAX 1e12         /* of two weights of one query that are not 0 */
 #define CF_DELAY_MS_MAX 31536000000u /* a year */
 #define CF_DEADLINE_MS_MAX 86400000u /* a day */
 

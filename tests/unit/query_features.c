@@ -530,7 +530,6 @@ static void extreme_numbers_are_harmless(void **state)
     struct cf_query query = {.k = 100, .spaces = weights, .space_count = 2, .exact = true, .radius = 1e300};
     ask(desk, query, &target);
     assert_int_equal(desk->answer.answer.results[0].neighbor_count, ALL - 2);
-    weights[0].weight = 1e-300;
     query.collapse = 1e300;
     ask(desk, query, &target);
     assert_int_equal(desk->answer.answer.results[0].neighbor_count, 1);
@@ -540,6 +539,26 @@ static void extreme_numbers_are_harmless(void **state)
     ask(desk, query, &target);
     assert_int_equal(desk->err, CF_OK);
     assert_int_equal(desk->answer.answer.results[0].neighbor_count, 0);
+    finish(desk);
+}
+
+/* With the least weight an album still needs a vector in that space; with less there would be none asked for.
+ */
+static void a_weight_counts_or_is_refused(void **state)
+{
+    (void)state;
+    struct desk *desk = start(1 << 20);
+    struct cf_target target = {.album = cf_str(desk->albums[OWN].id)};
+    struct cf_weight weights[] = {{cf_str("gist"), 1e302}, {cf_str("gray16"), 1e290}};
+    const struct cf_query query = {.k = 100, .spaces = weights, .space_count = 2, .exact = true};
+    ask(desk, query, &target);
+    assert_int_equal(desk->answer.answer.results[0].neighbor_count, ALL - 2);
+    weights[1].weight = 9e289;
+    ask(desk, query, &target);
+    expect_error(desk, CF_E_INVALID, "9e+289 of gray16");
+    weights[1].weight = 0;
+    ask(desk, query, &target);
+    assert_int_equal(desk->answer.answer.results[0].neighbor_count, ALL - 1);
     finish(desk);
 }
 
@@ -622,6 +641,7 @@ int main(void)
         cmocka_unit_test(pictures_are_asked_for_in_every_space),
         cmocka_unit_test(bad_wishes_are_refused_by_name),
         cmocka_unit_test(extreme_numbers_are_harmless),
+        cmocka_unit_test(a_weight_counts_or_is_refused),
         cmocka_unit_test(a_thousand_targets_fit_one_message),
         cmocka_unit_test(vectors_come_as_they_rest),
         cmocka_unit_test(an_answer_too_large_is_refused),

@@ -27,6 +27,16 @@ static void add_part(struct cf_blend *blend, size_t space, double factor)
     blend->dim += cf_spaces[space].dim;
 }
 
+/* What is smaller would vanish in the distances, which are single floats. */
+static enum cf_err check_weight(const struct cf_weight *weight, double largest, struct cf_detail *detail)
+{
+    if (weight->weight == 0 || weight->weight * CF_WEIGHT_RATIO_MAX >= largest)
+        return CF_OK;
+    return cf_fail(detail, CF_E_INVALID,
+                   "the weight %g of %.*s is nothing beside %g: at most %g may lie between them",
+                   weight->weight, CF_STR_ARG(weight->space), largest, CF_WEIGHT_RATIO_MAX);
+}
+
 /* Weights are divided by the largest first: their sum could be too large for a double. */
 static enum cf_err add_weights(const struct cf_query *query, struct cf_blend *blend, struct cf_detail *detail)
 {
@@ -40,10 +50,12 @@ static enum cf_err add_weights(const struct cf_query *query, struct cf_blend *bl
     for (size_t i = 0; i < query->space_count; i++) {
         size_t space = 0;
         enum cf_err err = find_space(query->spaces[i].space, &space, detail);
+        if (err == CF_OK)
+            err = check_weight(&query->spaces[i], largest, detail);
         if (err != CF_OK)
             return err;
         double factor = sqrt(query->spaces[i].weight / largest / sum) / cf_spaces[space].scale;
-        if ((float)factor > 0)
+        if (factor > 0)
             add_part(blend, space, factor);
     }
     return CF_OK;

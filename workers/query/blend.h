@@ -21,8 +21,8 @@ struct cf_blend {
     bool several; /* asked for as `spaces`, be it one */
 };
 
-/* CF_E_UNKNOWN_SPACE; CF_E_INVALID for both `space` and `spaces`, and when all weights are 0. Spaces of
- * weight 0 are left out. */
+/* CF_E_UNKNOWN_SPACE; CF_E_INVALID for both `space` and `spaces`, when all weights are 0, and for one
+ * that would not count beside the largest. Spaces of weight 0 are left out. */
 enum cf_err cf_blend_of(const struct cf_query *query, struct cf_blend *blend,
                         struct cf_detail *detail) CF_MUST_CHECK;
 const char *cf_blend_name(const struct cf_blend *blend); /* for query_ok */

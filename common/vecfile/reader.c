@@ -37,7 +37,8 @@ static const char *const endings[] = {
 };
 enum { KIND_COUNT = sizeof endings / sizeof endings[0] };
 
-enum cf_err cf_vecfile_kind_of(const char *path, enum cf_vecfile_kind *kind, struct cf_detail *detail)
+enum cf_err cf_vecfile_kind_of(const char *path, enum cf_vecfile_element element, enum cf_vecfile_kind *kind,
+                               struct cf_detail *detail)
 {
     size_t len = strlen(path);
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -47,7 +48,8 @@ enum cf_err cf_vecfile_kind_of(const char *path, enum cf_vecfile_kind *kind, str
             return CF_OK;
         }
     }
-    return cf_fail(detail, CF_E_INVALID, "%.200s: its name must end in .npy, .fvecs or .ivecs", path);
+    return cf_fail(detail, CF_E_INVALID, "%.200s: its name must end in %s or .npy", path,
+                   endings[element == CF_VECFILE_INTS ? CF_VECFILE_IVECS : CF_VECFILE_FVECS]);
 }
 
 /* ---- opening ---- */
@@ -193,7 +195,7 @@ enum cf_err cf_vecfile_open(const char *path, enum cf_vecfile_element element, s
     made->path = strdup(path);
     enum cf_err err = made->path ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     if (!err)
-        err = cf_vecfile_kind_of(path, &made->kind, detail);
+        err = cf_vecfile_kind_of(path, element, &made->kind, detail);
     if (!err)
         err = open_regular(made, &bytes, detail);
     if (!err)

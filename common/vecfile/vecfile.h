@@ -18,8 +18,8 @@ enum { CF_VECFILE_DIM_MAX = 16384 };
 enum cf_vecfile_kind { CF_VECFILE_FVECS, CF_VECFILE_IVECS, CF_VECFILE_NPY };
 enum cf_vecfile_element { CF_VECFILE_FLOATS, CF_VECFILE_INTS };
 
-/* CF_E_INVALID for a name that ends otherwise. */
-enum cf_err cf_vecfile_kind_of(const char *path, enum cf_vecfile_kind *kind,
+/* CF_E_INVALID for a name that ends otherwise: the sentence says how those with such elements may end. */
+enum cf_err cf_vecfile_kind_of(const char *path, enum cf_vecfile_element element, enum cf_vecfile_kind *kind,
                                struct cf_detail *detail) CF_MUST_CHECK;
 
 /* ---- reading ---- */

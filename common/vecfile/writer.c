@@ -45,7 +45,7 @@ enum cf_err cf_vecwriter_new(const char *path, enum cf_vecfile_element element, 
         return cf_fail(detail, CF_E_NO_MEMORY, "%.200s: out of memory", path);
     made->npy.type = element == CF_VECFILE_INTS ? CF_NPY_I4 : CF_NPY_F4;
     made->npy.columns = dim;
-    enum cf_err err = cf_vecfile_kind_of(path, &made->kind, detail);
+    enum cf_err err = cf_vecfile_kind_of(path, element, &made->kind, detail);
     if (!err)
         err = check_kind(path, made->kind, element, detail);
     if (!err)

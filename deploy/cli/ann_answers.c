@@ -44,6 +44,10 @@ static enum cf_err open_out(struct cf_answers *answers, struct cf_detail *detail
         return CF_OK;
     if (is_table(out))
         return open_table(answers, detail);
+    enum cf_vecfile_kind kind;
+    enum cf_err err = cf_vecfile_kind_of(out, CF_VECFILE_INTS, &kind, detail);
+    if (err)
+        return cf_fail(detail, err, "%.200s: its name must end in .ivecs, .npy or .tsv", out);
     return cf_vecwriter_new(out, CF_VECFILE_INTS, answers->options.k, &answers->numbers, detail);
 }
 

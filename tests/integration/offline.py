@@ -170,6 +170,11 @@ def what_is_wrong_is_refused_and_leaves_nothing(folder):
     numpy.save(folder / "thin.npy", vectors[:, :7])
     refused(2, "dimension 7", "ann", "search", "x.idx", "--queries", "thin.npy", "--out", "r.npy", cwd=folder)
     refused(1, ".ivecs", "ann", "search", "x.idx", "--queries", "x.npy", "--out", "r.fvecs", cwd=folder)
+    refused(1, "must end in .ivecs, .npy or .tsv", "ann", "search", "x.idx", "--queries", "x.npy", "--out", "r.foo",
+            cwd=folder)
+    refused(1, "must end in .fvecs or .npy", "ann", "search", "x.idx", "--queries", "x.npy", "--distances", "r.ivec",
+            cwd=folder)
+    refused(1, "must end in .fvecs or .npy", "ann", "build", "--input", "ids.tsv", "--out", "y.idx", cwd=folder)
     refused(2, "row 317", "ann", "search", "x.idx", "--queries", "bad.npy", "--out", "r.npy", "--distances", "d.npy",
             cwd=folder)
     refused(1, "fewer ids", "ann", "search", "x.idx", "--queries", "x.npy", "--ids", "few.tsv", "--out", "r.tsv",

@@ -373,6 +373,9 @@ static void writers_refuse_what_they_cannot_hold(void **state)
     assert_int_equal(cf_vecwriter_new(place("a.ivecs"), CF_VECFILE_FLOATS, 3, &writer, &detail),
                      CF_E_INVALID);
     assert_int_equal(cf_vecwriter_new(place("a.doc"), CF_VECFILE_FLOATS, 3, &writer, &detail), CF_E_INVALID);
+    assert_non_null(strstr(detail.text, "must end in .fvecs or .npy"));
+    assert_int_equal(cf_vecwriter_new(place("a.doc"), CF_VECFILE_INTS, 3, &writer, &detail), CF_E_INVALID);
+    assert_non_null(strstr(detail.text, "must end in .ivecs or .npy"));
     assert_int_equal(cf_vecwriter_new(place("z.npy"), CF_VECFILE_FLOATS, 0, &writer, &detail), CF_E_INVALID);
     assert_int_equal(cf_vecwriter_new(place("no/z.npy"), CF_VECFILE_FLOATS, 1, &writer, &detail),
                      CF_E_NOT_FOUND);

@@ -369,7 +369,9 @@ static enum cf_err new_core(struct cf_broker *broker, struct cf_now now, struct 
     for (size_t i = 0; i < config->root_count; i++)
         broker->roots[i] = cf_str(config->roots[i]);
     limit_pictures(&core, config);
-    cf_core_spaces(&core);
+    enum cf_err err = cf_core_spaces(config, &core, detail);
+    if (err)
+        return err;
     if (cf_core_new(&core, &none, now, &broker->core))
         return cf_fail(detail, CF_E_NO_MEMORY, "memory is short");
     return CF_OK;

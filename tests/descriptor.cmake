@@ -1,6 +1,8 @@
 cf_test(descriptor_gist_golden LABEL golden SOURCES golden/gist.c LINK cf_descriptor m)
 cf_test(descriptor_covernet_golden LABEL golden SOURCES golden/covernet.c LINK cf_descriptor m)
 cf_test(descriptor_space LABEL unit SOURCES unit/descriptor_space.c LINK cf_descriptor m)
+cf_test(descriptor_learned LABEL unit SOURCES unit/descriptor_learned.c LINK cf_descriptor m)
+target_link_options(descriptor_learned PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 cf_test(descriptor_gist LABEL property SOURCES unit/descriptor_gist.c LINK cf_descriptor m)
 
 # cmake --build … --target gist_bench; FFTW is GPL and serves this comparison only.

@@ -11,6 +11,7 @@
 
 #include "broker/core/out.h"
 #include "broker/core/store.h"
+#include "common/base/config.h"
 
 struct cf_core;
 
@@ -89,7 +90,8 @@ uint64_t cf_core_run(struct cf_core *core, struct cf_now now, struct cf_out *out
 /* The whole status, as the status request gets it; spans live in `out`'s arena. */
 void cf_core_status(struct cf_core *core, struct cf_now now, struct cf_status *status, struct cf_out *out);
 
-/* Fills `spaces` and `space_count` with the spaces of this build. */
-void cf_core_spaces(struct cf_core_config *config);
+/* Fills `spaces` and `space_count` with the spaces of the fleet; CF_E_UNKNOWN_SPACE. */
+enum cf_err cf_core_spaces(const struct cf_config *fleet, struct cf_core_config *config,
+                           struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *const default_spaces[] = {"gray16", "gist", "copy", "style"};
+#define DEFAULT_SPACES "{gray16, gist, copy, style}"
+
 /* libconfuse reports through a callback without an argument: the sentence waits here, one load a thread. */
 static _Thread_local struct cf_detail *parse_detail;
 static _Thread_local const char *parse_path;
@@ -73,8 +76,34 @@ void cf_config_default(struct cf_config *config, const struct cf_home *home)
     snprintf(config->worker_endpoints[0], CF_CONFIG_TEXT_MAX, "ipc://%.480s/worker.sock", home->run);
     snprintf(config->event_endpoints[0], CF_CONFIG_TEXT_MAX, "ipc://%.480s/event.sock", home->run);
     config->client_endpoint_count = config->worker_endpoint_count = config->event_endpoint_count = 1;
+    config->space_count = sizeof default_spaces / sizeof default_spaces[0];
+    for (size_t i = 0; i < config->space_count; i++)
+        snprintf(config->spaces[i], CF_CONFIG_TEXT_MAX, "%s", default_spaces[i]);
 }
 
+static enum cf_err take_descriptor(cfg_t *section, struct cf_config *config, const char *path,
+                                   struct cf_detail *detail)
+{
+    const char *model = cfg_getstr(section, "model");
+    enum cf_err err = take_list(section, "roots", config->roots, &config->root_count, path, detail);
+    for (size_t i = 0; err == CF_OK && i < config->root_count; i++)
+        if (config->roots[i][0] != '/')
+            err = cf_fail(detail, CF_E_INVALID, "%s: descriptor.roots: \"%s\" is not an absolute path", path,
+                          config->roots[i]);
+    if (err == CF_OK && cfg_size(section, "spaces") == 0)
+        err = cf_fail(detail, CF_E_INVALID, "%s: descriptor.spaces is empty: name at least one space", path);
+    if (err == CF_OK)
+        err = take_list(section, "spaces", config->spaces, &config->space_count, path, detail);
+    if (err == CF_OK && strlen(model) >= CF_CONFIG_TEXT_MAX)
+        err = cf_fail(detail, CF_E_INVALID, "%s: descriptor.model is longer than %d bytes", path,
+                      CF_CONFIG_TEXT_MAX - 1);
+    if (err == CF_OK && model[0] && model[0] != '/')
+        err = cf_fail(detail, CF_E_INVALID, "%s: descriptor.model: \"%s\" is not an absolute path", path,
+                      model);
+    if (err == CF_OK)
+        snprintf(config->descriptor_model, CF_CONFIG_TEXT_MAX, "%s", model);
+    return err;
+}
 
 static enum cf_err take_values(cfg_t *cfg, struct cf_config *config, const char *path, struct cf_detail *detail)
 {
@@ -93,11 +122,7 @@ static enum cf_err take_values(cfg_t *cfg, struct cf_config *config, const char 
     if (err == CF_OK)
         err = take_list(broker, "event_endpoints", config->event_endpoints, &config->event_endpoint_count, path, detail);
     if (err == CF_OK)
-        err = take_list(cfg_getsec(cfg, "descriptor"), "roots", config->roots, &config->root_count, path, detail);
-    for (size_t i = 0; err == CF_OK && i < config->root_count; i++)
-        if (config->roots[i][0] != '/')
-            err = cf_fail(detail, CF_E_INVALID, "%s: descriptor.roots: \"%s\" is not an absolute path", path,
-                          config->roots[i]);
+        err = take_descriptor(cfg_getsec(cfg, "descriptor"), config, path, detail);
     return err;
 }
 
@@ -131,6 +156,8 @@ static void fill_sections(struct section_options *sections, size_t count)
     for (size_t i = 0; i < 3; i++)
         add_option(sections, count, "broker", (cfg_opt_t)CFG_STR_LIST(endpoint_keys[i], "{}", CFGF_NONE));
     add_option(sections, count, "descriptor", (cfg_opt_t)CFG_STR_LIST("roots", "{}", CFGF_NONE));
+    add_option(sections, count, "descriptor", (cfg_opt_t)CFG_STR_LIST("spaces", DEFAULT_SPACES, CFGF_NONE));
+    add_option(sections, count, "descriptor", (cfg_opt_t)CFG_STR("model", "", CFGF_NONE));
     for (size_t i = 0; i < count; i++)
         sections[i].options[sections[i].count] = (cfg_opt_t)CFG_END();
 }
@@ -214,6 +241,8 @@ void cf_config_print(const struct cf_config *config, FILE *out)
     print_list(out, "broker.client_endpoints", config->client_endpoints, config->client_endpoint_count);
     print_list(out, "broker.worker_endpoints", config->worker_endpoints, config->worker_endpoint_count);
     print_list(out, "broker.event_endpoints", config->event_endpoints, config->event_endpoint_count);
+    print_list(out, "descriptor.spaces", config->spaces, config->space_count);
+    fprintf(out, "descriptor.model = \"%s\"\n", config->descriptor_model);
     print_list(out, "descriptor.roots", config->roots, config->root_count);
 #define FORMAT_INT "%" PRId64
 #define FORMAT_REAL "%g"

@@ -58,7 +58,11 @@ struct cf_config {
     char event_endpoints[CF_CONFIG_LIST_MAX][CF_CONFIG_TEXT_MAX];
     /* Absolute folders below which descriptor workers may read a cover pushed by path; none by default. */
     char roots[CF_CONFIG_LIST_MAX][CF_CONFIG_TEXT_MAX];
-    size_t client_endpoint_count, worker_endpoint_count, event_endpoint_count, root_count;
+    /* Names of the spaces that the fleet describes covers in; whether they exist is for common/descriptor to
+     * say. */
+    char spaces[CF_CONFIG_LIST_MAX][CF_CONFIG_TEXT_MAX];
+    size_t client_endpoint_count, worker_endpoint_count, event_endpoint_count, root_count, space_count;
+    char descriptor_model[CF_CONFIG_TEXT_MAX]; /* empty: the one that came with the programs */
 #define CF_CONFIG_FIELD_INT int64_t
 #define CF_CONFIG_FIELD_REAL double
 #define CF_CONFIG_FIELD(section, key, type, standard, low, high) CF_CONFIG_FIELD_##type section##_##key;

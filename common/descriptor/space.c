@@ -1,19 +1,113 @@
 #include "common/descriptor/space.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "common/descriptor/covernet.h"
 #include "common/descriptor/gist.h"
 #include "common/descriptor/gray16.h"
+
+#define MODEL_FILE "covernet-fp16.bin"
+
+enum { PIXELS = CF_COVERNET_SIDE * CF_COVERNET_SIDE };
 
 const struct cf_space cf_spaces[CF_SPACE_COUNT] = {
     {"gray16", 1, CF_GRAY16_DIM, CF_METRIC_L2, 22.5},
     {"gist", 1, CF_GIST_DIM, CF_METRIC_L2, 2},
+    {"copy", 1, CF_COVERNET_COPY_DIM, CF_METRIC_COSINE, 1.4},
+    {"style", 1, CF_COVERNET_STYLE_DIM, CF_METRIC_COSINE, 1.4},
 };
+
+/* Of the process: set before its threads, read by all of them. */
+static bool disabled[CF_SPACE_COUNT];
+static struct cf_covernet_model *covernet_model;
 
 struct cf_describer {
     struct cf_gist *gist; /* of the last size asked for */
     uint32_t width, height;
+    struct cf_covernet *net; /* NULL: no model */
+    bool has_heads;          /* of these pixels */
+    uint8_t pixels[3 * PIXELS];
+    float copy[CF_COVERNET_COPY_DIM], style[CF_COVERNET_STYLE_DIM];
 };
+
+/* ---- the fleet's choice ---- */
+
+static enum cf_err find_enabled(const struct cf_config *config, bool enabled[CF_SPACE_COUNT],
+                                struct cf_detail *detail)
+{
+    for (size_t i = 0; i < config->space_count; i++) {
+        const struct cf_space *space = cf_space_find(cf_str(config->spaces[i]));
+        if (!space)
+            return cf_fail(detail, CF_E_UNKNOWN_SPACE,
+                           "descriptor.spaces: there is no space \"%.60s\": there are %s", config->spaces[i],
+                           cf_space_names());
+        enabled[space - cf_spaces] = true;
+    }
+    return CF_OK;
+}
+
+enum cf_err cf_spaces_enable(const struct cf_config *config, struct cf_detail *detail)
+{
+    bool enabled[CF_SPACE_COUNT] = {false};
+    enum cf_err err = find_enabled(config, enabled, detail);
+    for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
+        disabled[i] = !enabled[i];
+    return err;
+}
+
+bool cf_space_is_enabled(size_t space)
+{
+    return !disabled[space];
+}
+
+size_t cf_space_from(size_t space)
+{
+    while (space < CF_SPACE_COUNT && !cf_space_is_enabled(space))
+        space++;
+    return space;
+}
+
+enum cf_err cf_spaces_model_path(const struct cf_config *config, char *path, size_t size,
+                                 struct cf_detail *detail)
+{
+    if (config && config->descriptor_model[0]) {
+        snprintf(path, size, "%s", config->descriptor_model);
+        return strlen(config->descriptor_model) < size
+                   ? CF_OK
+                   : cf_fail(detail, CF_E_INVALID, "the model's path is too long");
+    }
+    char program[CF_HOME_PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length < 0)
+        return cf_fail_errno(detail, "/proc/self/exe");
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    int written = snprintf(path, size, "%s/../share/coverfleet/" MODEL_FILE, program);
+    return written > 0 && (size_t)written < size
+               ? CF_OK
+               : cf_fail(detail, CF_E_INVALID, "%.200s: the path of its model is too long", program);
+}
+
+enum cf_err cf_spaces_load(const struct cf_config *config, struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    if (covernet_model || (disabled[CF_SPACE_COPY] && disabled[CF_SPACE_STYLE]))
+        return CF_OK;
+    enum cf_err err = cf_spaces_model_path(config, path, sizeof path, detail);
+    return err == CF_OK ? cf_covernet_model_open(path, CF_COVERNET_BEST, &covernet_model, detail) : err;
+}
+
+void cf_spaces_unload(void)
+{
+    cf_covernet_model_free(covernet_model);
+    covernet_model = NULL;
+}
+
+/* ---- names and forms ---- */
 
 const struct cf_space *cf_space_find(struct cf_str name)
 {
@@ -23,20 +117,66 @@ const struct cf_space *cf_space_find(struct cf_str name)
     return NULL;
 }
 
+static void list_enabled(char *names, size_t size)
+{
+    size_t len = 0;
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT && len < size; i = cf_space_from(i + 1))
+        len += (size_t)snprintf(names + len, size - len, "%s%s", len ? ", " : "", cf_spaces[i].name);
+}
+
+enum cf_err cf_space_of_fleet(struct cf_str name, size_t *space, struct cf_detail *detail)
+{
+    const struct cf_space *found = cf_space_find(name);
+    if (found && cf_space_is_enabled((size_t)(found - cf_spaces))) {
+        *space = (size_t)(found - cf_spaces);
+        return CF_OK;
+    }
+    char names[200] = "";
+    list_enabled(names, sizeof names);
+    if (found)
+        return cf_fail(detail, CF_E_UNKNOWN_SPACE, "this fleet does not have the space %s: it has %s",
+                       found->name, names);
+    return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": there are %s",
+                   (int)(name.len < 64 ? name.len : 64), name.data, names);
+}
+
 const char *cf_space_names(void)
 {
-    return "gray16, gist";
+    return "gray16, gist, copy, style";
 }
+
+enum cf_err cf_space_normalize(const struct cf_space *space, float *vector, struct cf_detail *detail)
+{
+    if (space->metric != CF_METRIC_COSINE)
+        return CF_OK;
+    double square = 0;
+    for (uint32_t i = 0; i < space->dim; i++)
+        square += (double)vector[i] * (double)vector[i];
+    if (!(square > 0) || !isfinite(square))
+        return cf_fail(detail, CF_E_BAD_VECTOR, "the vector has no direction: in %s that is all that counts",
+                       space->name);
+    for (uint32_t i = 0; i < space->dim; i++)
+        vector[i] = (float)((double)vector[i] / sqrt(square));
+    return CF_OK;
+}
+
+/* ---- describing ---- */
 
 struct cf_describer *cf_describer_new(void)
 {
-    return calloc(1, sizeof(struct cf_describer));
+    struct cf_describer *describer = calloc(1, sizeof *describer);
+    if (describer && covernet_model && !(describer->net = cf_covernet_new(covernet_model))) {
+        free(describer);
+        return NULL;
+    }
+    return describer;
 }
 
 void cf_describer_free(struct cf_describer *describer)
 {
     if (!describer)
         return;
+    cf_covernet_free(describer->net);
     cf_gist_free(describer->gist);
     free(describer);
 }
@@ -77,11 +217,47 @@ static enum cf_err describe_gray16(const uint8_t *rgb, uint32_t width, uint32_t 
     return CF_OK;
 }
 
+/* Both heads, kept with the pixels that they are of. */
+static enum cf_err run_covernet(struct cf_describer *d, const struct cf_space *space, const uint8_t *rgb,
+                                struct cf_detail *detail)
+{
+    if (!d->net)
+        return cf_fail(detail, CF_E_UNSUPPORTED, "the model of %s is not loaded", space->name);
+    if (d->has_heads && memcmp(d->pixels, rgb, sizeof d->pixels) == 0)
+        return CF_OK;
+    d->has_heads = false;
+    enum cf_err err = cf_covernet(d->net, rgb, d->copy, d->style, detail);
+    if (err != CF_OK)
+        return err;
+    memcpy(d->pixels, rgb, sizeof d->pixels);
+    d->has_heads = true;
+    return CF_OK;
+}
+
+static enum cf_err describe_learned(struct cf_describer *d, const struct cf_space *space, const uint8_t *rgb,
+                                    uint32_t width, uint32_t height, float *out, bool *constant,
+                                    struct cf_detail *detail)
+{
+    if (width != CF_COVERNET_SIDE || height != CF_COVERNET_SIDE)
+        return cf_fail(detail, CF_E_INVALID, "%s takes %d x %d pixels: this picture is %u x %u", space->name,
+                       CF_COVERNET_SIDE, CF_COVERNET_SIDE, width, height);
+    enum cf_err err = run_covernet(d, space, rgb, detail);
+    if (err != CF_OK)
+        return err;
+    memcpy(out, space == &cf_spaces[CF_SPACE_COPY] ? d->copy : d->style, space->dim * sizeof *out);
+    *constant = one_colour(rgb, PIXELS);
+    return CF_OK;
+}
+
 enum cf_err cf_describe(struct cf_describer *describer, const struct cf_space *space, const uint8_t *rgb,
                         uint32_t width, uint32_t height, float *out, bool *constant, struct cf_detail *detail)
 {
-    if (space == &cf_spaces[0])
+    switch (space - cf_spaces) {
+    case CF_SPACE_GRAY16:
         return describe_gray16(rgb, width, height, out, constant, detail);
-    CF_CHECK(space == &cf_spaces[1]);
-    return describe_gist(describer, rgb, width, height, out, constant, detail);
+    case CF_SPACE_GIST:
+        return describe_gist(describer, rgb, width, height, out, constant, detail);
+    default:
+        return describe_learned(describer, space, rgb, width, height, out, constant, detail);
+    }
 }

@@ -1,4 +1,5 @@
 #include "common/base/config.h"
+#include "common/descriptor/space.h"
 
 #include <stdlib.h>
 
@@ -68,6 +69,16 @@ static enum cf_err load(struct cf_config *config, const struct cf_home *home, co
     return file ? cf_config_load_file(config, home, file, detail) : cf_config_load(config, home, detail);
 }
 
+/* Whether the spaces exist, and the model that some of them need is there and sound. */
+static enum cf_err check_spaces(const struct cf_config *config, struct cf_detail *detail)
+{
+    enum cf_err err = cf_spaces_enable(config, detail);
+    if (!err)
+        err = cf_spaces_load(config, detail);
+    cf_spaces_unload();
+    return err;
+}
+
 static enum cf_exit operate(const struct cf_command *command, struct cf_config *config, const char *op,
                             const char *value)
 {
@@ -80,9 +91,11 @@ static enum cf_exit operate(const struct cf_command *command, struct cf_config *
     }
     if (!err)
         err = load(config, &home, strcmp(op, "get") == 0 ? NULL : value, &detail);
+    if (!err && strcmp(op, "check") == 0)
+        err = check_spaces(config, &detail);
     if (err) {
         cf_say(command->name, cf_str(""), err, &detail);
-        return err == CF_E_INVALID ? CF_EXIT_USAGE : cf_exit_of(err);
+        return err == CF_E_INVALID || err == CF_E_UNKNOWN_SPACE ? CF_EXIT_USAGE : cf_exit_of(err);
     }
     if (strcmp(op, "get") == 0)
         return get(command, config, value);
@@ -135,7 +148,8 @@ const struct cf_command cf_command_config = {
     .summary = "Check the configuration, print what is in force",
     .about = "The configuration is HOME/coverfleet.conf, where HOME is COVERFLEET_HOME. check exits 2 and "
              "names file, line\n"
-             "and key when something is wrong with it; show prints every value in force; get prints one of "
+             "and key when something is wrong with it, 1 when the model of copy and style is missing or "
+             "damaged; show prints every value in force; get prints one of "
              "them bare,\n"
              "for scripts (coverfleet config get descriptor.workers); home prints the fleet's folder.",
     .run = run,

@@ -128,12 +128,30 @@ static enum cf_err print(const struct description *description, const char *form
     return CF_OK;
 }
 
+/* The model of the space, if it has one. */
+static enum cf_err load_model(const struct cf_space *space, struct cf_detail *detail)
+{
+    struct cf_config *config = NULL;
+    if (space->metric != CF_METRIC_COSINE)
+        return CF_OK;
+    enum cf_err err = cf_describe_config(&config, detail);
+    if (!err)
+        err = cf_spaces_load(config, detail);
+    free(config);
+    return err;
+}
+
 static enum cf_exit describe_one(const struct cf_command *command, const char *path,
                                  const struct cf_space *space, const char *format, bool native_size)
 {
     struct description description = {.space = space};
     struct cf_detail detail = {""};
-    enum cf_err err = read_and_decode(&description, path, native_size, &detail);
+    enum cf_err err = load_model(space, &detail);
+    if (err) {
+        cf_say(command->name, cf_str(""), err, &detail);
+        return cf_exit_of(err);
+    }
+    err = read_and_decode(&description, path, native_size, &detail);
     if (!err)
         err = compute(&description, native_size, &detail);
     if (!err && description.image.partial)
@@ -220,7 +238,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_TEXT,
          .value = &call.space,
          .placeholder = "SPACE",
-         .help = "gray16 or gist (default)"},
+         .help = "gray16, gist (default), copy or style"},
         {.name = "format",
          .kind = CF_OPT_TEXT,
          .value = &call.format,

@@ -296,12 +296,23 @@ static bool allocate(struct many *many)
         many->slots[i].vector = calloc(options->space->dim, sizeof(float));
         whole = many->slots[i].arena && many->slots[i].vector;
     }
-    for (unsigned i = 0; whole && i < options->threads; i++) {
+    for (unsigned i = 0; whole && i < options->threads; i++)
         many->workers[i].many = many;
-        many->workers[i].describer = cf_describer_new();
-        whole = many->workers[i].describer != NULL;
-    }
     return whole;
+}
+
+/* A model's libraries may start threads: after all decoders were forked. */
+static enum cf_err open_describers(struct many *many, struct cf_detail *detail)
+{
+    const struct cf_describe_options *options = many->options;
+    enum cf_err err =
+        options->space->metric == CF_METRIC_COSINE ? cf_spaces_load(many->config, detail) : CF_OK;
+    for (unsigned i = 0; !err && i < options->threads; i++) {
+        many->workers[i].describer = cf_describer_new();
+        if (!many->workers[i].describer)
+            err = cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
+    }
+    return err;
 }
 
 static enum cf_err open_all(struct many *many, struct cf_detail *detail)
@@ -321,6 +332,8 @@ static enum cf_err open_all(struct many *many, struct cf_detail *detail)
         err = cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     for (unsigned i = 0; !err && i < options->threads; i++)
         err = cf_decoder_new(many->config, &many->workers[i].decoder, detail);
+    if (!err)
+        err = open_describers(many, detail);
     if (!err && cf_decoder_note(many->workers[0].decoder)[0])
         fprintf(stderr, "coverfleet describe: %s\n", cf_decoder_note(many->workers[0].decoder));
     return err;

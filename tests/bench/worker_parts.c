@@ -30,6 +30,8 @@ struct bench {
     struct cf_shard *shard;
     float (*gray16)[256];
     float (*gist)[960];
+    float (*copy)[128];
+    float (*style)[64];
     uint64_t seq;
     bool checking; /* that the child decodes as this process does: once, outside the measurements */
     double cpu_us[PART_COUNT][ROUNDS_MAX], wall_us[PART_COUNT][ROUNDS_MAX];
@@ -83,7 +85,7 @@ static void decode_in_child(struct bench *bench, size_t i)
 static void describe(struct bench *bench, size_t i)
 {
     struct cf_detail detail = {""};
-    float *const out[CF_SPACE_COUNT] = {bench->gray16[i], bench->gist[i]};
+    float *const out[CF_SPACE_COUNT] = {bench->gray16[i], bench->gist[i], bench->copy[i], bench->style[i]};
     for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
         bool constant;
         if (cf_describe(bench->describer, &cf_spaces[s], bench->decoded[i].rgb, CF_THUMB_SIDE, CF_THUMB_SIDE,
@@ -108,7 +110,9 @@ static void write_one(struct bench *bench, size_t i)
         .version = {1, bench->seq}, .stored_ms = 1, .width = 300, .height = 300, .source = cf_str("bytes")};
     struct cf_shard_vector vectors[CF_SPACE_COUNT] = {
         {cf_str(cf_spaces[0].name), cf_spaces[0].version, bench->gray16[i], cf_spaces[0].dim},
-        {cf_str(cf_spaces[1].name), cf_spaces[1].version, bench->gist[i], cf_spaces[1].dim}};
+        {cf_str(cf_spaces[1].name), cf_spaces[1].version, bench->gist[i], cf_spaces[1].dim},
+        {cf_str(cf_spaces[2].name), cf_spaces[2].version, bench->copy[i], cf_spaces[2].dim},
+        {cf_str(cf_spaces[3].name), cf_spaces[3].version, bench->style[i], cf_spaces[3].dim}};
     struct cf_bytes thumb = {bench->decoded[i].jpeg, bench->decoded[i].jpeg_bytes};
     enum cf_err err = cf_shard_put(bench->shard, cf_str(id), &album, vectors, CF_SPACE_COUNT, thumb, &detail);
     if (err == CF_OK && ((i + 1) % BATCH == 0 || i + 1 == bench->count))
@@ -164,7 +168,9 @@ static void read_files(struct bench *bench, char **paths, size_t count)
     bench->decoded = calloc(count, sizeof *bench->decoded);
     bench->gray16 = calloc(count, sizeof *bench->gray16);
     bench->gist = calloc(count, sizeof *bench->gist);
-    if (!bench->files || !bench->decoded || !bench->gray16 || !bench->gist)
+    bench->copy = calloc(count, sizeof *bench->copy);
+    bench->style = calloc(count, sizeof *bench->style);
+    if (!bench->files || !bench->decoded || !bench->gray16 || !bench->gist || !bench->copy || !bench->style)
         stop("start", &(struct cf_detail){"no memory"});
     for (size_t i = 0; i < count; i++) {
         struct cf_detail detail = {""};
@@ -194,9 +200,11 @@ static void begin(struct bench *bench, const char *scratch)
                                              .scans_max = (uint32_t)config.image_scans_max,
                                              .memory_bytes_max = (size_t)config.image_memory_bytes_max};
     snprintf(path, sizeof path, "%s/shard", scratch);
-    bench->describer = cf_describer_new();
     if (cf_cpu_init(&detail) != CF_OK || cf_decoder_new(&config, &bench->decoder, &detail) != CF_OK ||
-        cf_shard_open(path, &bench->shard, &detail) != CF_OK || !bench->describer)
+        cf_spaces_load(&config, &detail) != CF_OK || cf_shard_open(path, &bench->shard, &detail) != CF_OK)
+        stop("start", &detail);
+    bench->describer = cf_describer_new();
+    if (!bench->describer)
         stop("start", &detail);
 }
 

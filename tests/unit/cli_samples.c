@@ -107,6 +107,7 @@ static size_t own_style(const float *vectors, uint32_t dim, size_t number)
 static void the_neighbours_of_a_disc_are_discs(void **state)
 {
     (void)state;
+    assert_int_equal(cf_spaces_load(NULL, NULL), CF_OK);
     struct cf_describer *describer = cf_describer_new();
     for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
         const struct cf_space *space = &cf_spaces[s];

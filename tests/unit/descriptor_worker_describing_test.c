@@ -493,7 +493,7 @@ int main(void)
     snprintf(config.roots[0], sizeof config.roots[0], "%s/covers", store_folder);
     struct cf_detail detail = {""};
     if (cf_file_make_dirs(config.roots[0], &detail) != CF_OK ||
-        cf_decoder_new(&config, &decoder, &detail) != CF_OK) {
+        cf_decoder_new(&config, &decoder, &detail) != CF_OK || cf_spaces_load(&config, &detail) != CF_OK) {
         printf("%s\n", detail.text);
         return 1;
     }

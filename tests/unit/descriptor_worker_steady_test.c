@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/descriptor/space.h"
 #include "tests/unit/store_folder.h"
 #include "workers/descriptor/role.h"
 
@@ -174,7 +175,7 @@ int main(void)
         return 1;
     cf_config_default(&config, &home);
     config.descriptor_batch_albums_max = BATCH;
-    if (cf_decoder_new(&config, &decoder, &detail) != CF_OK) {
+    if (cf_decoder_new(&config, &decoder, &detail) != CF_OK || cf_spaces_load(&config, &detail) != CF_OK) {
         printf("%s\n", detail.text);
         return 1;
     }

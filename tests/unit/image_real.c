@@ -21,6 +21,7 @@ static void describe(const struct cf_image *image)
 {
     static uint8_t rgb[CF_THUMB_RGB_BYTES];
     struct cf_buf jpeg = {0};
+    assert_int_equal(cf_spaces_load(NULL, NULL), CF_OK);
     struct cf_describer *describer = cf_describer_new();
     float out[960];
     assert_non_null(describer);

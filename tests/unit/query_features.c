@@ -84,6 +84,7 @@ static void extra_album(struct desk *desk, size_t i)
         world_vector(40 + i / ISSUES, 1, space, album->vectors[space]);
         for (uint32_t j = 0; j < cf_spaces[space].dim; j++)
             album->vectors[space][j] += (float)cf_rng_unit(&rng) * 0.01f;
+        assert_int_equal(cf_space_normalize(&cf_spaces[space], album->vectors[space], NULL), CF_OK);
     }
     struct cf_pair meta[] = {{cf_str("artist"), cf_str(album->artist)},
                              {cf_str("genre"), cf_str(album->genre)}};
@@ -96,8 +97,8 @@ static void extra_album(struct desk *desk, size_t i)
     bool without = OWN + i == WITHOUT_GRAY;
     struct cf_bytes thumb = {(const uint8_t *)"jpeg", 4};
     assert_int_equal(cf_shard_put(desk->world->shards[0], cf_str(album->id), &record,
-                                  without ? vectors + GIST : vectors, without ? 1 : CF_SPACE_COUNT, thumb,
-                                  NULL),
+                                  without ? vectors + GIST : vectors,
+                                  without ? CF_SPACE_COUNT - 1 : CF_SPACE_COUNT, thumb, NULL),
                      CF_OK);
     assert_int_equal(cf_shard_commit(desk->world->shards[0], NULL), CF_OK);
 }

@@ -103,6 +103,7 @@ void world_vector(size_t album, uint64_t seq, size_t space, float *out)
     struct cf_rng rng = cf_rng(album * 1000003 + seq * 17 + space);
     for (uint32_t i = 0; i < cf_spaces[space].dim; i++)
         out[i] = (float)cf_rng_unit(&rng);
+    MUST(cf_space_normalize(&cf_spaces[space], out, &detail));
 }
 
 bool world_store(struct world *world, size_t album, size_t shard, uint64_t seq, bool removed, uint32_t flags)
@@ -246,6 +247,7 @@ static void build_file(const struct world *world, struct source *source,
     struct cf_ann_source ann_source = {source_rewind, source_next, source};
     struct cf_ann_params params = {.dim = space->dim,
                                    .tag_bytes = CF_GENERATION_TAG_BYTES,
+                                   .metric = space->metric == CF_METRIC_COSINE ? CF_ANN_COSINE : CF_ANN_L2,
                                    .seed = 1,
                                    .threads = 1,
                                    .attachment = cf_buf_bytes(&attachment)};

@@ -156,10 +156,11 @@ static bool is_finite(const float *values, size_t dim)
     return true;
 }
 
-static enum cf_err compute(struct cf_describing *describing, struct cf_shard_vector *vectors, bool *constant,
-                           struct failure *failure)
+static enum cf_err compute(struct cf_describing *describing, struct cf_shard_vector *vectors, size_t *count,
+                           bool *constant, struct failure *failure)
 {
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    *count = 0;
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         const struct cf_space *space = &cf_spaces[i];
         bool flat = false;
         enum cf_err err = cf_describe(describing->describer, space, describing->decoded.rgb, CF_THUMB_SIDE,
@@ -169,7 +170,7 @@ static enum cf_err compute(struct cf_describing *describing, struct cf_shard_vec
         if (!is_finite(describing->values[i], space->dim))
             return cover_failed(failure, cf_fail(&failure->detail, CF_E_BAD_VECTOR,
                                                  "its %s vector is not finite", space->name));
-        vectors[i] =
+        vectors[(*count)++] =
             (struct cf_shard_vector){cf_str(space->name), space->version, describing->values[i], space->dim};
         *constant = *constant || flat;
     }
@@ -222,10 +223,11 @@ static enum cf_err describe_album(struct cf_describing *describing, struct cf_co
     const struct cf_job *job = &cover->job;
     struct cf_shard_album album = {.meta = job->meta, .meta_count = job->meta_count};
     struct cf_shard_vector vectors[CF_SPACE_COUNT];
+    size_t count = 0;
     bool constant = false;
     enum cf_err err = take_decoded(describing, failure);
     if (err == CF_OK)
-        err = compute(describing, vectors, &constant, failure);
+        err = compute(describing, vectors, &count, &constant, failure);
     if (err != CF_OK)
         return err;
     const struct cf_decoded *decoded = &describing->decoded;
@@ -238,7 +240,7 @@ static enum cf_err describe_album(struct cf_describing *describing, struct cf_co
     album.warnings = cover->warnings;
     album.warning_count = cover->warning_count;
     struct cf_bytes thumb = {decoded->jpeg, decoded->jpeg_bytes};
-    return put(describing, cover, &album, vectors, CF_SPACE_COUNT, thumb, failure);
+    return put(describing, cover, &album, vectors, count, thumb, failure);
 }
 
 /* An album that brought its vectors: nothing to decode, no thumbnail, only the spaces that it names. */

@@ -5,10 +5,10 @@
 static enum cf_err find_space(const struct cf_container_vector *vector, size_t *index,
                               struct cf_detail *detail)
 {
-    const struct cf_space *space = cf_space_find(vector->space);
-    if (!space)
-        return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": there are %s",
-                       CF_STR_ARG(vector->space), cf_space_names());
+    enum cf_err err = cf_space_of_fleet(vector->space, index, detail);
+    if (err != CF_OK)
+        return err;
+    const struct cf_space *space = &cf_spaces[*index];
     if (vector->space_version != space->version)
         return cf_fail(detail, CF_E_BAD_VERSION,
                        "the vector is of %s version %u: this fleet describes in version %u", space->name,
@@ -16,7 +16,6 @@ static enum cf_err find_space(const struct cf_container_vector *vector, size_t *
     if (vector->dim != space->dim)
         return cf_fail(detail, CF_E_BAD_VECTOR, "the %s vector has %u numbers: it must have %u", space->name,
                        vector->dim, space->dim);
-    *index = (size_t)(space - cf_spaces);
     return CF_OK;
 }
 
@@ -36,6 +35,9 @@ enum cf_err cf_given_vectors(struct cf_bytes file, float *const values[CF_SPACE_
             return err;
         const struct cf_space *space = &cf_spaces[index];
         memcpy(values[index], given->values, space->dim * sizeof *values[index]);
+        err = cf_space_normalize(space, values[index], detail);
+        if (err != CF_OK)
+            return err;
         vectors[i] = (struct cf_shard_vector){cf_str(space->name), space->version, values[index], space->dim};
     }
     *count = container.count; /* each of another space, so no more than there are */

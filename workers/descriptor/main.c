@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
+#include "common/descriptor/space.h"
 #include "workers/descriptor/role.h"
 
 enum { EXIT_FAILED = 1, LINGER_MS = 500 };
@@ -26,6 +27,8 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     if (err == CF_OK)
         err = cf_loop_new(&loop, detail);
     if (err == CF_OK)
+        err = cf_spaces_load(config, detail);
+    if (err == CF_OK)
         err = cf_describing_new(config, decoder, path, &describing, detail);
     if (err == CF_OK)
         err = cf_descriptor_new(loop, config, describing, name, &descriptor, detail);
@@ -41,6 +44,7 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     cf_runner_free(runner);
     cf_loop_free(loop, LINGER_MS);
     cf_describing_free(describing);
+    cf_spaces_unload();
     return err;
 }
 
@@ -55,7 +59,9 @@ int main(int argc, char **argv)
     struct cf_detail detail = {""};
     struct cf_decoder *decoder = NULL;
     /* Its processes are forked before any thread exists. */
-    enum cf_err err = cf_decoder_new(&config, &decoder, &detail);
+    enum cf_err err = cf_spaces_enable(&config, &detail);
+    if (err == CF_OK)
+        err = cf_decoder_new(&config, &decoder, &detail);
     if (err == CF_OK)
         err = run(&home, &config, name, decoder, &detail);
     cf_decoder_free(decoder);

@@ -78,12 +78,13 @@ static enum cf_err write_index(const struct cf_build *build, struct cf_generatio
     enum cf_err err = generation.marks ? cf_generation_encode(&generation, &attachment, detail)
                                        : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
     /* A small one leaves the other processors to the queries. */
-    const struct cf_ann_params params = {.dim = build->space->dim,
-                                         .tag_bytes = CF_GENERATION_TAG_BYTES,
-                                         .seed = (uint64_t)build->config->indexer_seed,
-                                         .threads =
-                                             build->whole ? 1 : (unsigned)build->config->indexer_threads,
-                                         .attachment = cf_buf_bytes(&attachment)};
+    const struct cf_ann_params params = {
+        .dim = build->space->dim,
+        .tag_bytes = CF_GENERATION_TAG_BYTES,
+        .metric = build->space->metric == CF_METRIC_COSINE ? CF_ANN_COSINE : CF_ANN_L2,
+        .seed = (uint64_t)build->config->indexer_seed,
+        .threads = build->whole ? 1 : (unsigned)build->config->indexer_threads,
+        .attachment = cf_buf_bytes(&attachment)};
     if (err == CF_OK)
         err = cf_ann_build(build->path, &params, source, build->cancel, build->cancel_arg, detail);
     free(generation.marks);

@@ -634,7 +634,7 @@ static void build_due(struct cf_indexing *indexing, struct state *state, bool du
 static void begin(struct cf_indexing *indexing, struct cf_index_round *round)
 {
     indexing->begun = true;
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         struct state *state = &indexing->states[i];
         cf_served_load(&state->served);
         if (state->served.whole.generation.generation)
@@ -665,7 +665,7 @@ void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
     if (!cf_view_look(&indexing->view))
         return; /* short of memory: the next round tries again */
     finish_beside(indexing, round);
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         struct state *state = &indexing->states[i];
         cf_served_notice_gone(&state->served);
         observe(indexing, state, now_ms);

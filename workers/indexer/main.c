@@ -1,5 +1,6 @@
 /* coverfleet-indexer: vectors at rest in, index generations out. */
 #include "common/base/log.h"
+#include "common/descriptor/space.h"
 #include "workers/indexer/role.h"
 
 enum { EXIT_FAILED = 1, LINGER_MS = 500 };
@@ -12,7 +13,9 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     struct cf_indexer *indexer = NULL;
     struct cf_runner *runner = NULL;
     struct cf_role_ops ops;
-    enum cf_err err = cf_loop_new(&loop, detail);
+    enum cf_err err = cf_spaces_enable(config, detail);
+    if (err == CF_OK)
+        err = cf_loop_new(&loop, detail);
     if (err == CF_OK)
         err = cf_indexing_new(home, config, name, &indexing, detail);
     if (err == CF_OK)

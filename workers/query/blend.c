@@ -11,16 +11,6 @@ enum { CANDIDATES_A_RESULT = 4, CANDIDATES_MIN = 64, CANDIDATE_GROWTH = 4, MEASU
 
 /* ---- the spaces of a query ---- */
 
-static enum cf_err find_space(struct cf_str name, size_t *space, struct cf_detail *detail)
-{
-    const struct cf_space *found = cf_space_find(name);
-    if (!found)
-        return cf_fail(detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.*s\": %s are served",
-                       (int)(name.len < 64 ? name.len : 64), name.data, cf_space_names());
-    *space = (size_t)(found - cf_spaces);
-    return CF_OK;
-}
-
 static void add_part(struct cf_blend *blend, size_t space, double factor)
 {
     blend->parts[blend->count++] = (struct cf_blend_part){space, (float)factor, blend->dim};
@@ -49,7 +39,7 @@ static enum cf_err add_weights(const struct cf_query *query, struct cf_blend *bl
         sum += query->spaces[i].weight / largest;
     for (size_t i = 0; i < query->space_count; i++) {
         size_t space = 0;
-        enum cf_err err = find_space(query->spaces[i].space, &space, detail);
+        enum cf_err err = cf_space_of_fleet(query->spaces[i].space, &space, detail);
         if (err == CF_OK)
             err = check_weight(&query->spaces[i], largest, detail);
         if (err != CF_OK)
@@ -70,7 +60,7 @@ enum cf_err cf_blend_of(const struct cf_query *query, struct cf_blend *blend, st
     if (blend->several)
         return add_weights(query, blend, detail);
     size_t space = 0;
-    enum cf_err err = find_space(query->space, &space, detail);
+    enum cf_err err = cf_space_of_fleet(query->space, &space, detail);
     if (err == CF_OK)
         add_part(blend, space, 1);
     return err;

@@ -104,7 +104,7 @@ static enum cf_err read_change(struct cf_changes *changes, struct cf_str id, con
                                                 .log_seq = record.log_seq,
                                                 .removed = record.removed}};
     cf_labels_of(record.meta, record.meta_count, change.album.labels);
-    for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
+    for (size_t i = cf_space_from(0); err == CF_OK && i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
         if (needs_vector(changes, stage, i, &change.album))
             err = read_row(changes, cf_engine_shard_handle(changes->engine, shard), id, &record,
                            &cf_spaces[i], &change.rows[i], detail);

@@ -268,7 +268,7 @@ enum cf_err cf_engine_apply(struct cf_engine *engine, const struct cf_engine_cha
 {
     struct cf_view *fresh[CF_SPACE_COUNT] = {NULL};
     enum cf_err err = CF_OK;
-    for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
+    for (size_t i = cf_space_from(0); err == CF_OK && i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
         err = changed_view(engine, i, changes, count, &fresh[i]);
     if (err == CF_OK) {
         cf_engine_publish(engine, fresh);

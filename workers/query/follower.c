@@ -134,7 +134,7 @@ void cf_follower_free(struct cf_follower *follower)
 static uint64_t first_position(const struct cf_engine *engine, uint32_t shard)
 {
     uint64_t lowest = UINT64_MAX;
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         uint64_t mark = cf_engine_mark(engine, i, shard);
         lowest = mark < lowest ? mark : lowest;
     }
@@ -237,7 +237,7 @@ static void settle(struct cf_follower *follower, const struct cf_removed *unsett
 
 static enum cf_err adopt_arrivals(struct cf_follower *follower, uint64_t now_ms, struct cf_detail *detail)
 {
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         struct cf_served *served = cf_arrivals_due(&follower->arrivals[i], now_ms);
         if (!served)
             continue;
@@ -268,7 +268,7 @@ static enum cf_err adopt_arrivals(struct cf_follower *follower, uint64_t now_ms,
 
 static enum cf_err begin(struct cf_follower *follower, struct cf_detail *detail)
 {
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
         cf_arrivals_load_now(&follower->arrivals[i]);
     enum cf_err err = adopt_arrivals(follower, cf_clock_mono_ms(), detail);
     follower->has_begun = err == CF_OK;
@@ -312,7 +312,7 @@ static void warn_of_tails(struct cf_follower *follower)
 {
     struct cf_index_status status[CF_SPACE_COUNT];
     cf_engine_status(follower->engine, status);
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         uint64_t *warn = &follower->tail_warn[i];
         if (status[i].tail < TAIL_LARGE)
             *warn = TAIL_LARGE;
@@ -333,7 +333,7 @@ enum cf_err cf_follower_step(struct cf_follower *follower, struct cf_detail *det
     struct cf_removed unsettled = {NULL, 0};
     cf_arena_reset(follower->arena);
     enum cf_err err = follower->has_begun ? CF_OK : begin(follower, detail);
-    for (size_t i = 0; err == CF_OK && i < CF_SPACE_COUNT; i++)
+    for (size_t i = cf_space_from(0); err == CF_OK && i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
         cf_arrivals_look(&follower->arrivals[i], cf_engine_served(follower->engine, i), began_ms);
     if (err == CF_OK)
         err = cf_engine_unsettled(follower->engine, follower->arena, &unsettled);

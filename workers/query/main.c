@@ -1,6 +1,7 @@
 /* coverfleet-query: maps the newest index generations, follows the shards, answers queries. It joins the
  * fleet when everything that the shards hold can be found. */
 #include "common/base/log.h"
+#include "common/descriptor/space.h"
 #include "workers/query/role.h"
 
 struct worker {
@@ -66,8 +67,11 @@ static enum cf_err run(struct worker *worker, struct cf_detail *detail)
                                                 .poll_ms = (uint64_t)worker->config.query_poll_ms,
                                                 .swap_jitter_ms = SWAP_JITTER_MS};
     const struct cf_role_ops ops = cf_query_role_ops(worker->name);
-    enum cf_err err =
-        cf_decoder_new(&worker->config, &worker->decoder, detail); /* forks: before any thread */
+    enum cf_err err = cf_spaces_enable(&worker->config, detail);
+    if (err == CF_OK)
+        err = cf_decoder_new(&worker->config, &worker->decoder, detail); /* forks: before any thread */
+    if (err == CF_OK)
+        err = cf_spaces_load(&worker->config, detail);
     if (err == CF_OK)
         err = cf_loop_new(&worker->loop, detail);
     if (err == CF_OK)
@@ -93,6 +97,7 @@ static void fini(struct worker *worker)
     if (worker->loop)
         cf_loop_free(worker->loop, LINGER_MS);
     cf_engine_free(worker->engine);
+    cf_spaces_unload();
     cf_decoder_free(worker->decoder);
 }
 

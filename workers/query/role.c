@@ -224,8 +224,11 @@ static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
 {
     struct cf_query_role *role = arg;
     cf_engine_status(role->engine, role->status);
+    size_t count = 0;
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
+        role->status[count++] = role->status[i];
     heartbeat->indexes = role->status;
-    heartbeat->index_count = CF_SPACE_COUNT;
+    heartbeat->index_count = count;
     heartbeat->unreadable_shards = cf_engine_unreadable(role->engine);
 }
 

@@ -120,7 +120,7 @@ static enum cf_err read_vector(const struct cf_space *space, struct cf_bytes byt
         return cf_fail(detail, CF_E_BAD_VECTOR,
                        "the vector is %.3g long: its squared length must fit into a float, at most %.3g",
                        sqrt(square), (double)FLT_MAX);
-    return CF_OK;
+    return cf_space_normalize(space, out, detail);
 }
 
 /* In every space of the query. */

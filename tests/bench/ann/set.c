@@ -286,6 +286,8 @@ static struct options parse(int argc, char **argv)
 
 static void make_vectors(struct set *set)
 {
+    struct cf_detail detail = {""};
+    bench_must(cf_spaces_load(NULL, &detail), &detail);
     size_t pieces = set->base < set->options.count ? set->base : set->options.count;
     for (unsigned t = 0; t < set->options.threads; t++) {
         set->describers[t] = cf_describer_new();

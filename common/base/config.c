@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const default_spaces[] = {"gray16", "gist", "copy", "style"};
@@ -168,6 +169,9 @@ static enum cf_err load_file(struct cf_config *config, const struct cf_home *hom
     struct section_options sections[] = {{.name = "log"},     {.name = "broker"},  {.name = "descriptor"},
                                          {.name = "image"},   {.name = "indexer"}, {.name = "query"}};
     enum { SECTION_COUNT = sizeof sections / sizeof sections[0] };
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) /* the scanner would end the process */
+        return cf_fail(detail, CF_E_INVALID, "%s: a folder, not a file", path);
     fill_sections(sections, SECTION_COUNT);
     cfg_opt_t top[SECTION_COUNT + 1];
     for (size_t i = 0; i < SECTION_COUNT; i++)

@@ -19,7 +19,7 @@ struct cf_answers {
     float *distance_row;
 };
 
-static bool is_table(const char *path)
+bool cf_answers_is_table(const char *path)
 {
     size_t len = strlen(path);
     return len > 4 && strcasecmp(path + len - 4, ".tsv") == 0;
@@ -42,7 +42,7 @@ static enum cf_err open_out(struct cf_answers *answers, struct cf_detail *detail
     const char *out = answers->options.out;
     if (!out)
         return CF_OK;
-    if (is_table(out))
+    if (cf_answers_is_table(out))
         return open_table(answers, detail);
     enum cf_vecfile_kind kind;
     enum cf_err err = cf_vecfile_kind_of(out, CF_VECFILE_INTS, &kind, detail);

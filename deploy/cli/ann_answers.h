@@ -16,6 +16,8 @@ struct cf_answers_options {
     uint32_t k;
     bool pairs;
 };
+/* By the end of its name. */
+bool cf_answers_is_table(const char *path);
 enum cf_err cf_answers_new(const struct cf_ann *ann, const struct cf_answers_options *options,
                            struct cf_answers **answers, struct cf_detail *detail) CF_MUST_CHECK;
 /* Without cf_answers_finish nothing stays. Takes NULL. */

@@ -317,6 +317,8 @@ static enum cf_exit check_and_search(const struct cf_command *command, const str
         return cf_command_misuse(command, "--queries is missing");
     if (!options->answers.out && !options->answers.distances && !options->stats && !options->json)
         return cf_command_misuse(command, "--out is missing (or --stats, to measure only)");
+    if (options->answers.query_ids && !(options->answers.out && cf_answers_is_table(options->answers.out)))
+        return cf_command_misuse(command, "--ids goes with --out in .tsv");
     if (options->vectors && !options->exact)
         return cf_command_misuse(command, "--vectors goes with --exact");
     options->index = args->rest[0];

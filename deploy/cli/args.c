@@ -121,6 +121,8 @@ static enum cf_err take(struct cf_args_memory *memory, const struct cf_opt *opt,
     case CF_OPT_TEXTS:
         return list_append(memory, opt->value, kept, detail);
     default:
+        if (!kept[0])
+            return cf_fail(detail, CF_E_INVALID, "--%s is empty", opt->name);
         *(const char **)opt->value = kept;
         return CF_OK;
     }

@@ -155,6 +155,10 @@ static void wrong_calls_without_a_fleet_say_why(void **state)
     calls("ann search x", CF_EXIT_USAGE, "--queries");
     calls("ann search x --queries q", CF_EXIT_USAGE, "--out");
     calls("ann search x --queries q --out r.npy --vectors v", CF_EXIT_USAGE, "--exact");
+    calls("ann search x --queries q --out r.npy --ids t.tsv", CF_EXIT_USAGE, "--ids goes with --out in .tsv");
+    calls("ann search x --queries q --stats --ids t.tsv", CF_EXIT_USAGE, "--ids goes with --out in .tsv");
+    calls("ann build --input= --out x.idx", CF_EXIT_USAGE, "--input is empty");
+    calls("ann build --input x.npy --out=", CF_EXIT_USAGE, "--out is empty");
     calls("ann search x --queries q -k 0", CF_EXIT_USAGE, "--k");
     calls("ann search x --queries q -k 10001", CF_EXIT_USAGE, "--k");
     calls("ann search x --queries q --recall 1.01", CF_EXIT_USAGE, "--recall");
@@ -364,6 +368,7 @@ static void configurations_are_checked_and_read(void **state)
     write_bytes("bad.conf", "broker {\n leese_ms = 5\n}\n", 25);
     calls("config check bad.conf", CF_EXIT_USAGE, "leese_ms");
     calls("config check none.conf", CF_EXIT_REFUSED, "none.conf");
+    calls("config check .", CF_EXIT_USAGE, "a folder");
     write_bytes("coverfleet.conf", "broker {\n leese_ms = 5\n}\n", 25);
     calls("config check", CF_EXIT_USAGE, ":2:");
     calls("status", CF_EXIT_USAGE, "leese_ms");

@@ -157,11 +157,15 @@ static enum cf_err name_it(struct cf_fresh *fresh, struct cf_detail *detail)
     return CF_OK;
 }
 
-enum cf_err cf_fresh_finish(struct cf_fresh *fresh, struct cf_detail *detail)
+enum cf_err cf_fresh_sync(struct cf_fresh *fresh, struct cf_detail *detail)
 {
     enum cf_err err = flush(fresh, detail);
-    if (!err && fsync(fresh->fd) != 0)
-        err = cf_fail_errno(detail, fresh->path);
+    return !err && fsync(fresh->fd) != 0 ? cf_fail_errno(detail, fresh->path) : err;
+}
+
+enum cf_err cf_fresh_finish(struct cf_fresh *fresh, struct cf_detail *detail)
+{
+    enum cf_err err = cf_fresh_sync(fresh, detail);
     if (!err)
         err = name_it(fresh, detail);
     if (!err)

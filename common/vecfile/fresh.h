@@ -21,6 +21,9 @@ enum cf_err cf_fresh_write(struct cf_fresh *fresh, struct cf_bytes bytes,
 /* Over what was written before. */
 enum cf_err cf_fresh_patch(struct cf_fresh *fresh, uint64_t offset, struct cf_bytes bytes,
                            struct cf_detail *detail) CF_MUST_CHECK;
+/* Writes and syncs what there is, so that cf_fresh_finish can hardly fail: of files that belong together,
+ * first each of them. */
+enum cf_err cf_fresh_sync(struct cf_fresh *fresh, struct cf_detail *detail) CF_MUST_CHECK;
 /* Syncs it and gives it its name; an older file of that name is replaced. Once; then only cf_fresh_free. */
 enum cf_err cf_fresh_finish(struct cf_fresh *fresh, struct cf_detail *detail) CF_MUST_CHECK;
 

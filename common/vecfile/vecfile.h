@@ -73,6 +73,8 @@ void cf_vecwriter_free(struct cf_vecwriter *writer);
 /* `count` rows of dim floats or int32. CF_E_DISK_FULL, CF_E_IO. */
 enum cf_err cf_vecwriter_append(struct cf_vecwriter *writer, const void *rows, size_t count,
                                 struct cf_detail *detail) CF_MUST_CHECK;
+/* As cf_fresh_sync, when all rows are there. */
+enum cf_err cf_vecwriter_sync(struct cf_vecwriter *writer, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_vecwriter_finish(struct cf_vecwriter *writer, struct cf_detail *detail) CF_MUST_CHECK;
 
 #endif

@@ -85,6 +85,12 @@ enum cf_err cf_vecwriter_append(struct cf_vecwriter *writer, const void *rows, s
     return err;
 }
 
+enum cf_err cf_vecwriter_sync(struct cf_vecwriter *writer, struct cf_detail *detail)
+{
+    enum cf_err err = write_header(writer, true, detail);
+    return err ? err : cf_fresh_sync(writer->fresh, detail);
+}
+
 enum cf_err cf_vecwriter_finish(struct cf_vecwriter *writer, struct cf_detail *detail)
 {
     enum cf_err err = write_header(writer, true, detail);

@@ -189,6 +189,8 @@ static enum cf_err check_ids_end(struct cf_answers *answers, struct cf_detail *d
 enum cf_err cf_answers_finish(struct cf_answers *answers, struct cf_detail *detail)
 {
     enum cf_err err = check_ids_end(answers, detail);
+    if (!err && answers->distances)
+        err = cf_vecwriter_sync(answers->distances, detail);
     if (!err && answers->table)
         err = cf_fresh_finish(answers->table, detail);
     if (!err && answers->numbers)

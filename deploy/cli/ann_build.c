@@ -223,6 +223,8 @@ static enum cf_err build_all(struct build *build, struct cf_detail *detail)
     enum cf_err err = open_all(build, detail);
     if (!err)
         err = check_all(build, detail);
+    if (!err && build->copy)
+        err = cf_vecwriter_sync(build->copy, detail);
     if (!err)
         err = make_index(build, detail);
     if (!err && build->copy)

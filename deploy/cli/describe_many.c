@@ -403,10 +403,13 @@ static enum cf_err report(const struct many *many, struct cf_detail *detail)
 static enum cf_err publish(struct many *many, struct cf_detail *detail)
 {
     if (many->described == 0 && many->refused == 0)
-        return cf_fail(detail, CF_E_NOT_FOUND, "there are no covers in it");
+        return cf_fail(detail, CF_E_NOT_FOUND, "there are no covers in %.250s",
+                       many->options->table ? many->options->table : many->options->names[0]);
     if (many->described == 0)
         return CF_OK;
-    enum cf_err err = cf_vecwriter_finish(many->writer, detail);
+    enum cf_err err = many->ids ? cf_fresh_sync(many->ids, detail) : CF_OK;
+    if (!err)
+        err = cf_vecwriter_finish(many->writer, detail);
     return !err && many->ids ? cf_fresh_finish(many->ids, detail) : err;
 }
 
@@ -439,7 +442,7 @@ enum cf_exit cf_describe_many(const struct cf_command *command, const struct cf_
     fini(&many);
     if (!err)
         return result;
-    cf_say(command->name, cf_str(options->table ? options->table : options->names[0]), err, &detail);
+    cf_say(command->name, cf_str(""), err, &detail);
     if (options->json)
         cf_say_json(cf_str(cf_err_name(err)), cf_str(detail.text));
     return cf_exit_of(err);

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 
 #include "deploy/cli/text.h"
@@ -139,7 +140,10 @@ enum cf_err cf_json_print(const struct cf_json *json, FILE *out, struct cf_detai
     if (!json || json->failed)
         return cf_fail(detail, CF_E_NO_MEMORY, "out of memory");
     /* Nine digits give a float back as it was. */
-    if (json_dumpf(json->open[0], out, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 || putc('\n', out) == EOF)
-        return cf_fail_errno(detail, "standard output");
-    return CF_OK;
+    if (json_dumpf(json->open[0], out, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 && putc('\n', out) != EOF)
+        return CF_OK;
+    enum cf_err err = cf_fail_errno(detail, "standard output");
+    clearerr(out); /* who calls says it: nobody shall find it again */
+    __fpurge(out);
+    return err;
 }

@@ -297,9 +297,9 @@ static enum cf_err see(struct cf_source *source, struct cf_cover *cover)
         return CF_OK;
     enum cf_err err = cf_seen_add(source->seen, cover->album, cover->path, &earlier);
     if (!err && earlier)
-        cover->err =
-            cf_fail(&cover->detail, CF_E_INVALID,
-                    "%.120s and %.120s are one album by name: rename or leave out one", earlier, cover->path);
+        cover->err = cf_fail(
+            &cover->detail, CF_E_INVALID, "album \"%.*s\" is both %.100s and %.100s: rename or leave out one",
+            (int)(cover->album.len < 60 ? cover->album.len : 60), cover->album.data, earlier, cover->path);
     return err;
 }
 

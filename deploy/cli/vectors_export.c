@@ -185,6 +185,8 @@ static enum cf_err export_all(struct export *export, struct cf_detail *detail)
     if (err == CF_OK)
         err = write_all(export, detail);
     if (err == CF_OK)
+        err = cf_fresh_sync(export->ids, detail);
+    if (err == CF_OK)
         err = cf_vecwriter_finish(export->vectors, detail);
     if (err == CF_OK)
         err = cf_fresh_finish(export->ids, detail);

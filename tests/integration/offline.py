@@ -123,11 +123,11 @@ def bad_pictures_are_passed_over_by_name(folder):
 
     (folder / "covers" / f"{min(whole)}.pnm").write_bytes((folder / "covers" / f"{min(whole)}.ppm").read_bytes())
     result = run("describe", "covers", "--out", "u.fvecs", "--ids", "u.tsv", cwd=folder)
-    assert result.code == 4 and f"{min(whole)}.pnm and covers/{min(whole)}.ppm are one album" in result.err, result.err
+    assert result.code == 4 and f'"{min(whole)}" is both covers/{min(whole)}.pnm and covers/{min(whole)}.ppm' in result.err, result.err
     ok("ann", "build", "--input", "u.fvecs", "--ids", "u.tsv", "--out", "u.idx", cwd=folder)
     (folder / "twice.tsv").write_text("album\tcover\n" + "".join(f"a\tcovers/{n}.ppm\n" for n in sorted(whole)[:2]))
     result = run("describe", "--table", "twice.tsv", "--out", "t.npy", "--ids", "t.tsv", cwd=folder)
-    assert result.code == 4 and "are one album" in result.err and len(tsv(folder / "t.tsv")) == 1, result.err
+    assert result.code == 4 and '"a" is both' in result.err and len(tsv(folder / "t.tsv")) == 1, result.err
 
     (folder / "bad").mkdir()
     (folder / "bad" / "x.jpg").write_text("no picture")
@@ -307,7 +307,27 @@ def an_interrupted_build_leaves_nothing(folder):
             (folder / name).unlink()
 
 
+def what_cannot_be_written_is_said_once(folder):
+    """Answers of one call appear together or not at all; a full standard output is one line."""
+    numpy.save(folder / "x.npy", clusters(300, 24, 8))
+    ok("ann", "build", "--input", "x.npy", "--out", "x.idx", cwd=folder)
+    before = sorted(p.name for p in folder.iterdir())
+    short = ["prlimit", "--fsize=2000", "env", "--ignore-signal=XFSZ", f.BIN / "coverfleet", "ann", "pairs", "x.idx", "-k", "1",
+             "--out", "p.npy", "--distances", "d.fvecs"]  # 1,328 and 2,400 bytes
+    done = subprocess.run(short, cwd=folder, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 1 and "d.fvecs: File too large" in done.stderr, done.stderr
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+    (folder / "p.ppm").write_bytes(b"P6 16 16 255\n" + bytes(range(256)) * 3)
+    for more in ((), ("--json",), ("--format", "f32")):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([f.BIN / "coverfleet", "describe", "p.ppm", *more], cwd=folder, text=True, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=60)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert "standard output: No space left on device" in done.stderr, done.stderr
+
+
 if __name__ == "__main__":
     f.main([the_evening, bad_pictures_are_passed_over_by_name, what_is_wrong_is_refused_and_leaves_nothing,
             exact_is_exact, rows_are_numbered_as_the_input, cosine_is_by_direction, the_same_whatever_the_threads,
-            an_interrupted_build_leaves_nothing])
+            an_interrupted_build_leaves_nothing, what_cannot_be_written_is_said_once])

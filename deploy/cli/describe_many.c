@@ -46,6 +46,7 @@ struct many {
 
     struct cf_progress progress;
     uint64_t described, refused, constant, partial, begun_ms;
+    bool misnamed; /* the call names what is no cover: nothing was done */
     enum cf_err first_err;
 };
 
@@ -322,6 +323,7 @@ static enum cf_err open_all(struct many *many, struct cf_detail *detail)
     if (!err)
         err = cf_source_new(&many->source, options->names, options->name_count, options->table, options->root,
                             detail);
+    many->misnamed = err == CF_E_INVALID && !options->table;
     if (!err)
         cf_source_once(many->source); /* whoever reads the ids takes each once */
     if (!err)
@@ -442,6 +444,8 @@ enum cf_exit cf_describe_many(const struct cf_command *command, const struct cf_
     fini(&many);
     if (!err)
         return result;
+    if (many.misnamed)
+        return cf_say_usage(command->name, &detail);
     cf_say(command->name, cf_str(""), err, &detail);
     if (options->json)
         cf_say_json(cf_str(cf_err_name(err)), cf_str(detail.text));

@@ -135,6 +135,7 @@ static void wrong_calls_without_a_fleet_say_why(void **state)
     calls("describe . --out v.npy --format f32", CF_EXIT_USAGE, "--format");
     calls("describe . --out v.npy --native-size", CF_EXIT_USAGE, "--native-size");
     calls("describe . --out v.npy --threads 0", CF_EXIT_USAGE, "--threads");
+    calls("describe nowhere --out v.npy", CF_EXIT_USAGE, "nowhere");
     calls("describe . --out v.npy --space smell", CF_EXIT_USAGE, "unknown_space");
     calls("ann", CF_EXIT_USAGE, "build, search, pairs, info or verify");
     calls("ann dance", CF_EXIT_USAGE, "dance");

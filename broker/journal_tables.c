@@ -148,5 +148,13 @@ static const struct cf_field meta_fields[] = {
      .count_offset = offsetof(M, meta.index_count),
      .max = CF_FLEET_MAX,
      .table = &index_table},
+    META_UINT(redescribe_order),
+    {.key = "redescribe_finished", .type = CF_FIELD_BOOL, .offset = offsetof(M, meta.redescribe_finished)},
+    {.key = "redescribe_spaces",
+     .type = CF_FIELD_STRS,
+     .offset = offsetof(M, meta.redescribe_spaces),
+     .count_offset = offsetof(M, meta.redescribe_space_count),
+     .max = CF_SPACES_MAX,
+     .each_max = CF_SPACE_BYTES_MAX},
 };
 TABLE(cf_journal_meta_table, "meta", M, meta_fields);

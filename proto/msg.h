@@ -42,41 +42,44 @@ enum cf_limit {
 #define CF_DEADLINE_MS_MAX 86400000u /* a day */
 
 /* X(constant, wire kind, struct name): requests and replies of clients, then of workers, then events. */
-#define CF_KIND_LIST(X)                                                                                                \
-    X(CF_KIND_ERROR, "error", error)                                                                                   \
-    X(CF_KIND_PUSH, "push", push)                                                                                      \
-    X(CF_KIND_PUSH_OK, "push_ok", results)                                                                             \
-    X(CF_KIND_REMOVE, "remove", albums)                                                                                \
-    X(CF_KIND_REMOVE_OK, "remove_ok", results)                                                                         \
-    X(CF_KIND_STATES, "states", albums)                                                                                \
-    X(CF_KIND_STATES_OK, "states_ok", states)                                                                          \
-    X(CF_KIND_QUERY, "query", query)                                                                                   \
-    X(CF_KIND_QUERY_OK, "query_ok", answer)                                                                            \
-    X(CF_KIND_VECTOR, "vector", wanted)                                                                                \
-    X(CF_KIND_VECTOR_OK, "vector_ok", vectors)                                                                         \
-    X(CF_KIND_SHOW, "show", show)                                                                                      \
-    X(CF_KIND_SHOW_OK, "show_ok", story)                                                                               \
-    X(CF_KIND_STATUS, "status", empty)                                                                                 \
-    X(CF_KIND_STATUS_OK, "status_ok", status)                                                                          \
-    X(CF_KIND_QUEUE, "queue", queue)                                                                                   \
-    X(CF_KIND_QUEUE_OK, "queue_ok", queue_ok)                                                                          \
-    X(CF_KIND_INDEX, "index", index)                                                                                   \
-    X(CF_KIND_INDEX_OK, "index_ok", indexes)                                                                           \
-    X(CF_KIND_REGISTER, "register", registration)                                                                      \
-    X(CF_KIND_REGISTERED, "registered", registered)                                                                    \
-    X(CF_KIND_UNREGISTERED, "unregistered", empty)                                                                     \
-    X(CF_KIND_READY, "ready", ready)                                                                                   \
-    X(CF_KIND_LEASE, "lease", lease)                                                                                   \
-    X(CF_KIND_DONE, "done", done)                                                                                      \
-    X(CF_KIND_FAILED, "failed", failed)                                                                                \
-    X(CF_KIND_HEARTBEAT, "heartbeat", heartbeat)                                                                       \
-    X(CF_KIND_GOODBYE, "goodbye", empty)                                                                               \
-    X(CF_KIND_GOODBYE_OK, "goodbye_ok", empty)                                                                         \
-    X(CF_KIND_SEARCH, "search", search)                                                                                \
-    X(CF_KIND_SEARCH_DONE, "search_done", search)                                                                      \
-    X(CF_KIND_REMOVED, "removed", removed)                                                                             \
-    X(CF_KIND_PUBLISHED, "published", published)                                                                       \
-    X(CF_KIND_REBUILD, "rebuild", rebuild)                                                                             \
+#define CF_KIND_LIST(X)                                                                                      \
+    X(CF_KIND_ERROR, "error", error)                                                                         \
+    X(CF_KIND_PUSH, "push", push)                                                                            \
+    X(CF_KIND_PUSH_OK, "push_ok", results)                                                                   \
+    X(CF_KIND_REMOVE, "remove", albums)                                                                      \
+    X(CF_KIND_REMOVE_OK, "remove_ok", results)                                                               \
+    X(CF_KIND_STATES, "states", albums)                                                                      \
+    X(CF_KIND_STATES_OK, "states_ok", states)                                                                \
+    X(CF_KIND_QUERY, "query", query)                                                                         \
+    X(CF_KIND_QUERY_OK, "query_ok", answer)                                                                  \
+    X(CF_KIND_VECTOR, "vector", wanted)                                                                      \
+    X(CF_KIND_VECTOR_OK, "vector_ok", vectors)                                                               \
+    X(CF_KIND_SHOW, "show", show)                                                                            \
+    X(CF_KIND_SHOW_OK, "show_ok", story)                                                                     \
+    X(CF_KIND_STATUS, "status", empty)                                                                       \
+    X(CF_KIND_STATUS_OK, "status_ok", status)                                                                \
+    X(CF_KIND_QUEUE, "queue", queue)                                                                         \
+    X(CF_KIND_QUEUE_OK, "queue_ok", queue_ok)                                                                \
+    X(CF_KIND_INDEX, "index", index)                                                                         \
+    X(CF_KIND_INDEX_OK, "index_ok", indexes)                                                                 \
+    X(CF_KIND_REDESCRIBE, "redescribe", redescribe)                                                          \
+    X(CF_KIND_REDESCRIBE_OK, "redescribe_ok", redescribed)                                                   \
+    X(CF_KIND_REGISTER, "register", registration)                                                            \
+    X(CF_KIND_REGISTERED, "registered", registered)                                                          \
+    X(CF_KIND_UNREGISTERED, "unregistered", empty)                                                           \
+    X(CF_KIND_READY, "ready", ready)                                                                         \
+    X(CF_KIND_LEASE, "lease", lease)                                                                         \
+    X(CF_KIND_DONE, "done", done)                                                                            \
+    X(CF_KIND_FAILED, "failed", failed)                                                                      \
+    X(CF_KIND_HEARTBEAT, "heartbeat", heartbeat)                                                             \
+    X(CF_KIND_GOODBYE, "goodbye", empty)                                                                     \
+    X(CF_KIND_GOODBYE_OK, "goodbye_ok", empty)                                                               \
+    X(CF_KIND_SEARCH, "search", search)                                                                      \
+    X(CF_KIND_SEARCH_DONE, "search_done", search)                                                            \
+    X(CF_KIND_REMOVED, "removed", removed)                                                                   \
+    X(CF_KIND_PUBLISHED, "published", published)                                                             \
+    X(CF_KIND_REBUILD, "rebuild", rebuild)                                                                   \
+    X(CF_KIND_REDESCRIBE_ORDER, "redescribe_order", redescribe_order)                                        \
     X(CF_KIND_EVENT, "event", event)
 
 enum cf_kind {
@@ -90,6 +93,7 @@ enum cf_role { CF_ROLE_DESCRIPTOR, CF_ROLE_INDEXER, CF_ROLE_QUERY, CF_ROLE_COUNT
 enum cf_push_status { CF_PUSH_ACCEPTED, CF_PUSH_UNCHANGED, CF_PUSH_REFUSED };
 enum cf_action { CF_ACTION_DESCRIBE, CF_ACTION_REMOVE }; /* what a lease asks for */
 enum cf_queue_op { CF_QUEUE_LIST, CF_QUEUE_PEEK, CF_QUEUE_RETRY, CF_QUEUE_PURGE, CF_QUEUE_PAUSE, CF_QUEUE_RESUME };
+enum cf_redescribe_op { CF_REDESCRIBE_STATUS, CF_REDESCRIBE_START };
 enum cf_index_op { CF_INDEX_STATUS, CF_INDEX_REBUILD };
 
 struct cf_empty {
@@ -320,6 +324,29 @@ struct cf_indexes {
     size_t index_count;
 };
 
+/* redescribe: albums that lack a vector of these spaces (none named: of any) get it from their thumbnails. */
+struct cf_redescribe {
+    int op; /* enum cf_redescribe_op */
+    struct cf_str *spaces;
+    size_t space_count;
+};
+/* How far a shard is with it. */
+struct cf_redescribe_shard {
+    struct cf_str shard;
+    uint64_t total, done;  /* albums that lacked a vector when it was begun, and that have it now */
+    uint64_t no_thumbnail; /* came with vectors of their own, not with a cover: nothing can be described */
+    uint64_t failed;       /* the thumbnail is damaged: the worker's log names it */
+    bool finished;
+};
+struct cf_redescribed {
+    uint64_t order; /* the newest; 0: there was none */
+    bool finished;
+    struct cf_str *spaces;
+    size_t space_count;
+    struct cf_redescribe_shard *shards;
+    size_t shard_count;
+};
+
 /* ---- workers ---- */
 
 struct cf_registration {
@@ -384,6 +411,19 @@ struct cf_heartbeat {
     struct cf_index_status *indexes;
     size_t index_count;
     uint64_t unreadable_shards;
+    /* Of a descriptor that has an order to describe again: its number, whether it also looks after shards
+     * without an owner, and how far it is. */
+    uint64_t redescribe_order;
+    bool adopts;
+    struct cf_redescribe_shard *redescribed;
+    size_t redescribed_count;
+};
+/* redescribe_order: to every descriptor while an order is open. A new number begins anew. */
+struct cf_redescribe_order {
+    uint64_t order;
+    struct cf_str *spaces;
+    size_t space_count;
+    bool adopts; /* this one also does the shards without an owner */
 };
 
 /* search, search_done: frame 0 of two; frame 1 is the client's query, or the whole reply to it, passed through as is. */
@@ -459,6 +499,9 @@ struct cf_msg {
         struct cf_removed removed;
         struct cf_published published;
         struct cf_rebuild rebuild;
+        struct cf_redescribe redescribe;
+        struct cf_redescribed redescribed;
+        struct cf_redescribe_order redescribe_order;
         struct cf_event event;
     };
 };

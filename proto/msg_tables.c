@@ -79,6 +79,7 @@ static const char *const role_words[] = {"descriptor", "indexer", "query", NULL}
 static const char *const status_words[] = {"accepted", "unchanged", "refused", NULL};
 static const char *const action_words[] = {"describe", "remove", NULL};
 static const char *const queue_op_words[] = {"list", "peek", "retry", "purge", "pause", "resume", NULL};
+static const char *const redescribe_op_words[] = {"status", "start", NULL};
 static const char *const index_op_words[] = {"status", "rebuild", NULL};
 static const char *const state_words[] = {"none",    "queued", "delayed", "leased", "described",
                                           "indexed", "dead",   "removed", NULL};
@@ -344,6 +345,26 @@ static const struct cf_field indexes_fields[] = {
     LIST(struct cf_indexes, indexes, index_count, CF_FIELD_REQUIRED, CF_FLEET_MAX, index_status),
 };
 
+static const struct cf_field redescribe_fields[] = {
+    WORD(struct cf_redescribe, op, CF_FIELD_REQUIRED, redescribe_op_words),
+    STRS(struct cf_redescribe, spaces, space_count, CF_FIELD_RAW, CF_SPACES_MAX, CF_ALBUM_WIRE_BYTES_MAX),
+};
+static const struct cf_field redescribe_shard_fields[] = {
+    NAME(struct cf_redescribe_shard, shard, CF_FIELD_REQUIRED),
+    UINT(struct cf_redescribe_shard, total, 0, 0, 0),
+    UINT(struct cf_redescribe_shard, done, 0, 0, 0),
+    UINT(struct cf_redescribe_shard, no_thumbnail, 0, 0, 0),
+    UINT(struct cf_redescribe_shard, failed, 0, 0, 0),
+    BOOL(struct cf_redescribe_shard, finished),
+};
+TABLE(redescribe_shard, "redescribe_ok.shards", struct cf_redescribe_shard);
+static const struct cf_field redescribed_fields[] = {
+    UINT(struct cf_redescribed, order, 0, 0, 0),
+    BOOL(struct cf_redescribed, finished),
+    STRS(struct cf_redescribed, spaces, space_count, 0, CF_SPACES_MAX, CF_SPACE_BYTES_MAX),
+    LIST(struct cf_redescribed, shards, shard_count, 0, CF_FLEET_MAX, redescribe_shard),
+};
+
 /* ---- workers ---- */
 
 static const struct cf_field registration_fields[] = {
@@ -409,6 +430,9 @@ static const struct cf_field failed_fields[] = {
 static const struct cf_field heartbeat_fields[] = {
     LIST(struct cf_heartbeat, indexes, index_count, 0, CF_FLEET_MAX, index_status),
     UINT(struct cf_heartbeat, unreadable_shards, 0, 0, 0),
+    UINT(struct cf_heartbeat, redescribe_order, 0, 0, 0),
+    BOOL(struct cf_heartbeat, adopts),
+    LIST(struct cf_heartbeat, redescribed, redescribed_count, 0, CF_FLEET_MAX, redescribe_shard),
 };
 static const struct cf_field search_fields[] = {
     UINT(struct cf_search, deadline_ms, 0, 0, CF_DEADLINE_MS_MAX),
@@ -439,6 +463,13 @@ static const struct cf_field published_fields[] = {
 };
 static const struct cf_field rebuild_fields[] = {
     SPACE(struct cf_rebuild, 0),
+};
+
+static const struct cf_field redescribe_order_fields[] = {
+    UINT(struct cf_redescribe_order, order, CF_FIELD_REQUIRED, 1, 0),
+    STRS(struct cf_redescribe_order, spaces, space_count, CF_FIELD_REQUIRED, CF_SPACES_MAX,
+         CF_SPACE_BYTES_MAX),
+    BOOL(struct cf_redescribe_order, adopts),
 };
 
 static const struct cf_field event_fields[] = {

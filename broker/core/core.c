@@ -46,6 +46,7 @@ void cf_core_free(struct cf_core *core)
         free(worker);
     }
     indexes_clear(core);
+    redescribe_clear(core);
     cf_heap_fini(&core->ready);
     cf_heap_fini(&core->suspects);
     cf_heap_fini(&core->delayed);
@@ -130,6 +131,7 @@ static enum cf_err load_all(struct load *load, struct cf_out *out, struct cf_det
     core->paused = meta.paused;
     if (meta.next_seq)
         seen_seq(core, meta.next_seq - 1);
+    redescribe_load(core, &meta);
     err = indexes_load(core, &meta);
     if (!err)
         err = contents_load(core, detail);
@@ -166,6 +168,7 @@ enum cf_err cf_core_load(struct cf_core *core, struct cf_now now, struct cf_out 
     /* Who registered meanwhile heard of the same ones. */
     core->removals_told_seq = core->removals_safe_seq = core->next_seq;
     core->loaded = true;
+    redescribe_tell(core, out);
     if (had_indexes)
         meta_save(core, out); /* what was published meanwhile */
     return CF_OK;
@@ -221,7 +224,8 @@ static void on_status(struct cf_core *core, struct cf_now now, struct cf_bytes p
 
 static bool needs_journal(enum cf_kind kind)
 {
-    return kind == CF_KIND_STATES || kind == CF_KIND_SHOW || kind == CF_KIND_QUEUE;
+    return kind == CF_KIND_STATES || kind == CF_KIND_SHOW || kind == CF_KIND_QUEUE ||
+           kind == CF_KIND_REDESCRIBE;
 }
 
 void cf_core_client(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
@@ -256,6 +260,9 @@ void cf_core_client(struct cf_core *core, struct cf_now now, struct cf_bytes pee
         break;
     case CF_KIND_INDEX:
         on_index(core, peer, msg, out);
+        break;
+    case CF_KIND_REDESCRIBE:
+        on_redescribe(core, now, peer, msg, out);
         break;
     default:
         cf_core_bad(core, CF_OUT_CLIENT, peer, msg->id, CF_E_INVALID, NULL, out);

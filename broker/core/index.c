@@ -202,7 +202,7 @@ void tails_clear(struct cf_core *core)
 /* ---- indexes ---- */
 
 /* A space of this build. */
-static bool has_space(const struct cf_core *core, struct cf_str space)
+bool has_space(const struct cf_core *core, struct cf_str space)
 {
     for (size_t i = 0; i < core->config.space_count; i++)
         if (cf_str_equal(core->config.spaces[i], space))
@@ -210,8 +210,7 @@ static bool has_space(const struct cf_core *core, struct cf_str space)
     return false;
 }
 
-static enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space,
-                                      struct cf_detail *detail)
+enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space, struct cf_detail *detail)
 {
     char names[160] = "";
     size_t len = 0;
@@ -350,6 +349,7 @@ void meta_save(struct cf_core *core, struct cf_out *out)
         if (!watermarks_record(index, record, out))
             return;
     }
+    redescribe_save(core, &meta, out);
     enum cf_err err = core->store.meta_put(core->store.arg, &meta, &detail);
     if (err)
         cf_out_fail(out, err, &detail);

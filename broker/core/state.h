@@ -66,6 +66,8 @@ struct worker {
         uint64_t checks;
     } recalls[CF_CORE_SPACES_MAX];
     struct rate rate;
+    uint64_t redescribe_order; /* that it works on, as it last said */
+    bool adopts;
 };
 
 struct query {
@@ -105,6 +107,22 @@ struct index {
     char space[CF_SPACE_BYTES_MAX + 1];
     uint64_t generation, count, build_ms, published_ms;
     struct watermark *watermarks;
+};
+
+/* An order to describe again, and how far each shard is with it. */
+struct redescribed_shard {
+    UT_hash_handle hh;
+    struct cf_redescribe_shard said;
+    size_t name_len;
+    char name[CF_NAME_BYTES_MAX + 1];
+};
+
+struct redescription {
+    uint64_t order; /* 0: none */
+    bool finished;
+    char spaces[CF_CORE_SPACES_MAX][CF_SPACE_BYTES_MAX + 1];
+    size_t space_count;
+    struct redescribed_shard *shards;
 };
 
 /* A request that was answered. */
@@ -166,6 +184,7 @@ struct cf_core {
     bool counting;       /* all albums, one after the other: tails are put in order at the end */
     uint64_t tail_moves; /* entries of tails that were shifted to make room, ever */
     struct index *indexes;
+    struct redescription redescription;
     struct counters counters;
 };
 
@@ -316,6 +335,21 @@ void meta_save(struct cf_core *core, struct cf_out *out);
 void on_index(struct cf_core *core, struct cf_bytes peer, const struct cf_msg *msg, struct cf_out *out);
 struct cf_index_status *index_statuses(struct cf_core *core, struct cf_str space, size_t *count,
                                        struct cf_out *out);
+
+/* A space of this fleet. */
+bool has_space(const struct cf_core *core, struct cf_str space);
+enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space, struct cf_detail *detail);
+
+/* ---- redescribe.c ---- */
+void on_redescribe(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
+                   struct cf_out *out);
+/* The open order, to every descriptor. */
+void redescribe_tell(struct cf_core *core, struct cf_out *out);
+void redescribe_progress(struct cf_core *core, struct worker *worker, const struct cf_heartbeat *heartbeat,
+                         struct cf_out *out);
+void redescribe_load(struct cf_core *core, const struct cf_meta_record *meta);
+void redescribe_save(struct cf_core *core, struct cf_meta_record *meta, struct cf_out *out);
+void redescribe_clear(struct cf_core *core);
 
 /* ---- report.c, queue.c ---- */
 void on_states(struct cf_core *core, struct cf_bytes peer, const struct cf_msg *msg, struct cf_out *out);

@@ -63,6 +63,11 @@ struct cf_meta_record {
     bool paused;
     struct cf_index_record *indexes;
     size_t index_count;
+    /* The newest order to describe again; 0: none. */
+    uint64_t redescribe_order;
+    bool redescribe_finished;
+    struct cf_str *redescribe_spaces;
+    size_t redescribe_space_count;
 };
 
 /* Returning other than CF_OK ends the walk with that error. The record is borrowed for the call. */

@@ -70,7 +70,10 @@ void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, 
     queries_orphan(core, worker, out);
     event_of_worker(core, now, "left", worker, out);
     HASH_DEL(core->workers, worker);
+    bool descriptor = worker->role == CF_ROLE_DESCRIPTOR;
     free(worker);
+    if (descriptor) /* somebody else may have to look after shards without an owner */
+        redescribe_tell(core, out);
 }
 
 static struct cf_removed_item removed_item(const struct removal *removal, struct cf_out *out)
@@ -218,6 +221,8 @@ static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes
     };
     if (worker->role == CF_ROLE_QUERY)
         removals_replay(core, peer, out);
+    if (worker->role == CF_ROLE_DESCRIPTOR)
+        redescribe_tell(core, out);
     event_of_worker(core, now, "joined", worker, out);
 }
 
@@ -249,6 +254,7 @@ static void on_registered_message(struct cf_core *core, struct cf_now now, struc
     case CF_KIND_HEARTBEAT:
         worker->unreadable_shards = msg->heartbeat.unreadable_shards;
         keep_recalls(core, worker, &msg->heartbeat);
+        redescribe_progress(core, worker, &msg->heartbeat, out);
         (void)cf_out_add(out, CF_OUT_WORKER, peer, CF_KIND_HEARTBEAT, msg->id);
         break;
     case CF_KIND_GOODBYE:

@@ -249,6 +249,76 @@ enum cf_err cf_shard_put(struct cf_shard *shard, struct cf_str id, struct cf_sha
     return err == CF_OK ? CF_OK : no_memory(shard, detail);
 }
 
+static bool is_named(const struct cf_vector_name *name, const struct cf_vector_name *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i].space_version == name->space_version && cf_str_equal(names[i].space, name->space))
+            return true;
+    return false;
+}
+
+/* The names of what rests beside the record afterwards. NULL when memory is short. */
+static struct cf_vector_name *merge_names(struct cf_shard *shard, const struct cf_album_record *record,
+                                          const struct cf_shard_vector *vectors, size_t vector_count,
+                                          const struct cf_vector_name *drop, size_t drop_count, size_t *count)
+{
+    struct cf_vector_name *names =
+        cf_arena_alloc(shard->arena, record->vector_count + vector_count, sizeof *names);
+    *count = 0;
+    for (size_t i = 0; names && i < record->vector_count; i++)
+        if (!is_named(&record->vectors[i], drop, drop_count))
+            names[(*count)++] = record->vectors[i];
+    for (size_t i = 0; names && i < vector_count; i++) {
+        const struct cf_vector_name name = {vectors[i].space, vectors[i].space_version};
+        if (!is_named(&name, names, *count))
+            names[(*count)++] = name;
+    }
+    return names;
+}
+
+static enum cf_err add_all(struct cf_shard *shard, struct cf_str id, struct cf_album_record *record,
+                           const struct cf_shard_vector *vectors, size_t vector_count,
+                           const struct cf_vector_name *drop, size_t drop_count)
+{
+    size_t count = 0;
+    struct cf_vector_name *names =
+        merge_names(shard, record, vectors, vector_count, drop, drop_count, &count);
+    enum cf_err err = names ? put_number(shard, record->album.log_seq, (struct cf_str){0}) : CF_E_NO_MEMORY;
+    for (size_t i = 0; i < drop_count && err == CF_OK; i++)
+        err = put_vector(shard, id, drop[i].space, drop[i].space_version, NULL);
+    for (size_t i = 0; i < vector_count && err == CF_OK; i++)
+        err = put_vector(shard, id, vectors[i].space, vectors[i].space_version, &vectors[i]);
+    if (err != CF_OK)
+        return err;
+    record->vectors = names;
+    record->vector_count = count;
+    record->album.log_seq = ++shard->log_last;
+    cf_buf_clear(&shard->value);
+    cf_album_record_encode(record, &shard->value);
+    if (!cf_buf_ok(&shard->value))
+        return CF_E_NO_MEMORY;
+    cf_kv_put(shard->kv, ALBUMS, id_key(id), cf_buf_bytes(&shard->value));
+    return put_number(shard, record->album.log_seq, id);
+}
+
+enum cf_err cf_shard_add(struct cf_shard *shard, struct cf_str id, struct cf_version version,
+                         const struct cf_shard_vector *vectors, size_t vector_count,
+                         const struct cf_vector_name *drop, size_t drop_count, struct cf_detail *detail)
+{
+    struct cf_album_record record;
+    enum cf_err err = check_put(shard, id, vectors, vector_count, detail);
+    if (err != CF_OK)
+        return err;
+    cf_arena_reset(shard->arena);
+    err = read_record(shard, id, shard->arena, &record, detail);
+    if (err != CF_OK)
+        return err;
+    if (record.album.removed || cf_version_compare(version, record.album.version) != 0)
+        return cf_fail(detail, CF_E_SUPERSEDED, "the shard has another version of the album");
+    err = add_all(shard, id, &record, vectors, vector_count, drop, drop_count);
+    return err == CF_OK ? CF_OK : no_memory(shard, detail);
+}
+
 enum cf_err cf_shard_commit(struct cf_shard *shard, struct cf_detail *detail)
 {
     enum cf_err err = cf_kv_commit(shard->kv, true, detail);
@@ -423,7 +493,8 @@ bool cf_shard_album_has(const struct cf_shard_album *album, struct cf_str space,
 
 /* ---- walking ---- */
 
-enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **out, struct cf_detail *detail)
+static enum cf_err walk_from(struct cf_shard *shard, struct cf_bytes from, struct cf_shard_walk **out,
+                             struct cf_detail *detail)
 {
     struct cf_shard_walk *walk = calloc(1, sizeof *walk);
     if (!walk)
@@ -433,13 +504,32 @@ enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **out
     walk->arena = cf_arena_new();
     enum cf_err err = walk->arena ? CF_OK : no_memory(shard, detail);
     if (err == CF_OK)
-        err = cf_kv_iter_new(shard->kv, ALBUMS, (struct cf_bytes){0}, &walk->iter, detail);
+        err = cf_kv_iter_new(shard->kv, ALBUMS, from, &walk->iter, detail);
     if (err != CF_OK) {
         cf_shard_walk_free(walk);
         return err;
     }
     *out = walk;
     return CF_OK;
+}
+
+enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **walk, struct cf_detail *detail)
+{
+    return walk_from(shard, (struct cf_bytes){0}, walk, detail);
+}
+
+enum cf_err cf_shard_walk_after(struct cf_shard *shard, struct cf_str after, struct cf_shard_walk **walk,
+                                struct cf_detail *detail)
+{
+    struct cf_buf from;
+    cf_buf_init(&from);
+    cf_buf_append(&from, after.data, after.len);
+    if (after.len)
+        cf_buf_u8(&from, 0); /* the next key there can be */
+    enum cf_err err =
+        cf_buf_ok(&from) ? walk_from(shard, cf_buf_bytes(&from), walk, detail) : no_memory(shard, detail);
+    cf_buf_fini(&from);
+    return err;
 }
 
 enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, struct cf_shard_album *album,

@@ -60,6 +60,14 @@ void cf_shard_free(struct cf_shard *shard); /* takes NULL */
 enum cf_err cf_shard_put(struct cf_shard *shard, struct cf_str id, struct cf_shard_album *album,
                          const struct cf_shard_vector *vectors, size_t vector_count, struct cf_bytes thumb,
                          struct cf_detail *detail) CF_MUST_CHECK;
+/* Adds to the open batch: more vectors of an album at rest, under a new log entry, so that whoever follows
+ * the log sees them. The record, its version, its thumbnail and its other vectors stay, but for those named
+ * in `drop`. CF_E_NOT_FOUND; CF_E_SUPERSEDED when the shard has another version of it, or a removal. After
+ * CF_E_NO_MEMORY the batch must be rolled back. */
+enum cf_err cf_shard_add(struct cf_shard *shard, struct cf_str id, struct cf_version version,
+                         const struct cf_shard_vector *vectors, size_t vector_count,
+                         const struct cf_vector_name *drop, size_t drop_count,
+                         struct cf_detail *detail) CF_MUST_CHECK;
 /* One synced write. On failure nothing of the batch is kept, and the shard refuses to be written until it is
  * opened again (as cf_kv_commit says). */
 enum cf_err cf_shard_commit(struct cf_shard *shard, struct cf_detail *detail) CF_MUST_CHECK;
@@ -96,6 +104,9 @@ enum cf_err cf_shard_walk_new(struct cf_shard *shard, struct cf_shard_walk **wal
                               struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_shard_walk_next(struct cf_shard_walk *walk, struct cf_str *id, struct cf_shard_album *album,
                                struct cf_detail *detail) CF_MUST_CHECK;
+/* The same of the albums behind `after`, which need not be one. */
+enum cf_err cf_shard_walk_after(struct cf_shard *shard, struct cf_str after, struct cf_shard_walk **walk,
+                                struct cf_detail *detail) CF_MUST_CHECK;
 /* From the next album on, also the vectors of this space: both lie in id order, so that one look through them
  * costs far less than a search for each. Once, before the first `next`. CF_E_NO_MEMORY, CF_E_IO,
  * CF_E_CORRUPT. */

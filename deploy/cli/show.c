@@ -310,7 +310,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_TEXT,
          .value = &space,
          .placeholder = "SPACE",
-         .help = "with --why: gray16 or gist (default)"},
+         .help = "with --why: gray16, gist (default), copy or style"},
         CF_OPT_JSON(&fleet.json),
         CF_FLEET_OPTS(&fleet),
         {.name = NULL},

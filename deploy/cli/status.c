@@ -189,17 +189,51 @@ enum cf_err cf_view_status_text(const struct cf_status *status, FILE *out)
     return cf_view_indexes_text(status->indexes, status->index_count, out);
 }
 
-static enum cf_exit print(const struct cf_status *status, bool as_json)
+/* Albums in the fullest index: a space with fewer may have been added since they were described. */
+static void hint_text(const struct cf_status *status, FILE *out)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < status->index_count; i++)
+        most = status->indexes[i].count > most ? status->indexes[i].count : most;
+    for (size_t i = 0; i < status->index_count; i++)
+        if (status->indexes[i].generation && status->indexes[i].count < most) {
+            fputs("NOTE: ", out);
+            cf_text_put(out, status->indexes[i].space);
+            fprintf(out,
+                    " has %llu albums fewer than the fullest index: \"coverfleet redescribe\" describes them "
+                    "from "
+                    "their thumbnails, if they have any\n",
+                    (unsigned long long)(most - status->indexes[i].count));
+        }
+}
+
+static void redescribed_text(const struct cf_status *status, const struct cf_redescribed *redescribed,
+                             FILE *out)
+{
+    if (redescribed->order == 0 || redescribed->finished)
+        hint_text(status, out);
+    if (redescribed->order == 0)
+        return;
+    fputs("\nredescribe ", out);
+    cf_view_redescribed_text(redescribed, out);
+}
+
+static enum cf_exit print(const struct cf_status *status, const struct cf_redescribed *redescribed,
+                          bool as_json)
 {
     struct cf_detail detail = {""};
     enum cf_err err;
     if (as_json) {
         struct cf_json *json = cf_json_new();
         cf_view_status_json(json, status);
+        cf_json_object(json, "redescribe");
+        cf_view_redescribed_json(json, redescribed);
+        cf_json_end(json);
         err = cf_json_print(json, stdout, &detail);
         cf_json_free(json);
     } else {
         err = cf_view_status_text(status, stdout);
+        redescribed_text(status, redescribed, stdout);
     }
     if (err)
         cf_say("status", cf_str(""), err, &detail);
@@ -211,7 +245,8 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
     struct cf_fleet fleet = {.command = command->name, .deadline_ms = CF_FLEET_DEADLINE_MS};
     const struct cf_opt opts[] = {CF_OPT_JSON(&fleet.json), CF_FLEET_OPTS(&fleet), {.name = NULL}};
     struct cf_args args;
-    struct cf_reply *reply = NULL;
+    struct cf_reply *reply = NULL, *redescribed = NULL;
+    const struct cf_msg how_far = {.kind = CF_KIND_REDESCRIBE, .redescribe = {.op = CF_REDESCRIBE_STATUS}};
     enum cf_exit result;
     if (!cf_command_parse(command, argc, argv, opts, &args, &result))
         goto out;
@@ -222,9 +257,15 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
     result = cf_fleet_open(&fleet);
     if (!result)
         result = cf_fleet_call(&fleet, &(struct cf_msg){.kind = CF_KIND_STATUS}, cf_str(""), &reply);
+    /* A broker without its journal can tell its status only. */
+    static const struct cf_redescribed unknown;
+    if (!result && cf_client_call(fleet.client, &how_far, fleet.deadline_ms, &redescribed, NULL) != CF_OK)
+        redescribed = NULL;
     if (!result)
-        result = print(&reply->msg.status, fleet.json);
+        result =
+            print(&reply->msg.status, redescribed ? &redescribed->msg.redescribed : &unknown, fleet.json);
 out:
+    cf_reply_free(redescribed);
     cf_reply_free(reply);
     cf_fleet_close(&fleet);
     cf_args_free(&args);

@@ -15,6 +15,10 @@ void cf_view_indexes_json(struct cf_json *json, const struct cf_index_status *in
 enum cf_err cf_view_indexes_text(const struct cf_index_status *indexes, size_t count,
                                  FILE *out) CF_MUST_CHECK;
 
+/* Members of the object that is open: `"order":…,"finished":…,"spaces":[…],"total":…,…,"shards":[…]`. */
+void cf_view_redescribed_json(struct cf_json *json, const struct cf_redescribed *redescribed);
+void cf_view_redescribed_text(const struct cf_redescribed *redescribed, FILE *out);
+
 void cf_view_story_json(struct cf_json *json, const struct cf_story *story);
 void cf_view_story_text(const struct cf_story *story, FILE *out);
 

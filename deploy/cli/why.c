@@ -49,6 +49,26 @@ static double add_gist(const float *a, const float *b, struct cf_why *why)
     return sum;
 }
 
+/* A learned space has no parts that mean something by themselves. */
+static double add_all(const struct cf_space *space, const float *a, const float *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < space->dim; i++)
+        sum += square(a, b, i);
+    return sum;
+}
+
+static bool has_parts(const struct cf_why *why)
+{
+    return why->space->metric != CF_METRIC_COSINE;
+}
+
+/* Of vectors of unit length. */
+static double cosine_of(const struct cf_why *why)
+{
+    return 1 - why->distance * why->distance / 2;
+}
+
 static void to_shares(double *values, size_t count, double sum)
 {
     for (size_t i = 0; i < count; i++)
@@ -64,6 +84,8 @@ enum cf_err cf_why_of(const struct cf_space *space, const float *a, const float 
         sum = add_gist(a, b, why);
     else if (cf_str_is(cf_str("gray16"), space->name))
         sum = add_gray16(a, b, why);
+    else if (space->metric == CF_METRIC_COSINE)
+        sum = add_all(space, a, b);
     else
         return cf_fail(detail, CF_E_INVALID,
                        "distances of %s cannot be taken apart: those of gist and gray16 can", space->name);
@@ -126,6 +148,10 @@ void cf_why_json(struct cf_json *json, const struct cf_why *why)
 {
     cf_json_word(json, "space", why->space->name);
     cf_json_real(json, "distance", why->distance);
+    if (!has_parts(why)) {
+        cf_json_real(json, "cosine", cosine_of(why));
+        return;
+    }
     blocks_json(json, why);
     if (!has_filters(why))
         return;
@@ -193,6 +219,11 @@ static enum cf_err filters_text(const struct cf_why *why, FILE *out)
 
 enum cf_err cf_why_text(const struct cf_why *why, FILE *out)
 {
+    if (!has_parts(why)) {
+        fprintf(out, "distance %.4f in %s, cosine %.4f; a learned space cannot be taken apart\n",
+                why->distance, why->space->name, cosine_of(why));
+        return CF_OK;
+    }
     fprintf(out, "distance %.4f in %s; shares of its square\n\nby block, as the covers lie:\n", why->distance,
             why->space->name);
     picture(why, out);

@@ -203,6 +203,29 @@ static void json_has_every_share(void **state)
     free(text);
 }
 
+static void learned_spaces_have_a_cosine_and_no_parts(void **state)
+{
+    (void)state;
+    const struct cf_space *copy = cf_space_find(cf_str("copy"));
+    float a[128] = {1}, b[128] = {0.6f, 0.8f};
+    struct cf_why why;
+    struct cf_json *json = cf_json_new();
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(cf_why_of(copy, a, b, &why, NULL), CF_OK);
+    assert_float_equal(why.distance, sqrt(2 - 2 * 0.6), 1e-6);
+    cf_why_json(json, &why);
+    assert_int_equal(cf_json_print(json, out, NULL), CF_OK);
+    assert_int_equal(cf_why_text(&why, out), CF_OK);
+    fclose(out);
+    assert_non_null(strstr(text, "\"cosine\""));
+    assert_null(strstr(text, "blocks"));
+    assert_non_null(strstr(text, "cosine 0.6000"));
+    free(text);
+    cf_json_free(json);
+}
+
 int main(void)
 {
     if (cf_cpu_init(NULL) != CF_OK)
@@ -213,6 +236,7 @@ int main(void)
         cmocka_unit_test(the_distance_is_that_of_the_vectors),
         cmocka_unit_test(people_see_where),
         cmocka_unit_test(json_has_every_share),
+        cmocka_unit_test(learned_spaces_have_a_cosine_and_no_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,20 @@ static void settle(struct cf_cover *cover)
     }
 }
 
+/* Slices, one after another until three were done. */
+static atomic_uint slices;
+
+void cf_redescribing_run(struct cf_redescribing *redescribing, struct cf_redescribe_slice *slice)
+{
+    (void)redescribing;
+    unsigned done = atomic_fetch_add(&slices, 1) + 1;
+    slice->part_count = 1;
+    slice->parts[0] =
+        (struct cf_redescribe_part){.shard = "descriptor-0", .total = 3, .done = done < 3 ? done : 3};
+    slice->finished = slice->parts[0].finished = done >= 3;
+    slice->pause_ms = slice->finished ? 60000 : 0;
+}
+
 void cf_describing_run(struct cf_describing *describing, struct cf_cover_batch *batch)
 {
     (void)describing;

@@ -86,6 +86,8 @@ static struct cf_worker_status workers[] = {
      .silent_ms = 120},
     {.name = S("query-0"), .role = CF_ROLE_QUERY},
 };
+static struct cf_str redescribe_spaces[] = {S("copy"), S("style")};
+static struct cf_redescribe_shard redescribed[] = {{S("descriptor-0"), 3007, 3000, 5, 2, true}};
 static struct cf_index_status indexes[] = {{.space = S("gist"),
                                             .generation = 12,
                                             .count = 3007,
@@ -259,6 +261,11 @@ static const struct cf_msg samples[CF_KIND_COUNT] = {
     [CF_KIND_QUEUE_OK] = {.id = 7, .queue_ok = {queue_jobs, COUNT(queue_jobs), 2}},
     [CF_KIND_INDEX] = {.id = 8, .index = {CF_INDEX_REBUILD, S("gist")}},
     [CF_KIND_INDEX_OK] = {.id = 8, .indexes = {indexes, 1}},
+    [CF_KIND_REDESCRIBE] = {.id = 16,
+                            .redescribe = {CF_REDESCRIBE_START, redescribe_spaces, COUNT(redescribe_spaces)}},
+    [CF_KIND_REDESCRIBE_OK] = {.id = 16,
+                               .redescribed = {1700000000000, true, redescribe_spaces,
+                                               COUNT(redescribe_spaces), redescribed, COUNT(redescribed)}},
     [CF_KIND_REGISTER] = {.id = 10,
                           .registration = {CF_ROLE_DESCRIPTOR, S("descriptor-0"), 4711, S("host-a"),
                                            S("0.1.0")}},
@@ -277,6 +284,8 @@ static const struct cf_msg samples[CF_KIND_COUNT] = {
     [CF_KIND_PUBLISHED] = {.published = {S("gist"), 12, 3007, 840, 1700000000000, watermarks,
                                          COUNT(watermarks)}},
     [CF_KIND_REBUILD] = {.rebuild = {S("gist")}},
+    [CF_KIND_REDESCRIBE_ORDER] = {.redescribe_order = {1700000000000, redescribe_spaces,
+                                                       COUNT(redescribe_spaces), true}},
     [CF_KIND_EVENT] = {.event = {.event = S("stored"),
                                  .at_ms = 1700000000900,
                                  .album = S("R-1"),

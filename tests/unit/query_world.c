@@ -408,6 +408,7 @@ static void check_search(struct world *world, size_t space, uint32_t k, struct c
     struct expected expected[WORLD_ALBUMS];
     for (uint32_t i = 0; i < cf_spaces[space].dim; i++)
         query[i] = (float)cf_rng_unit(rng);
+    MUST(cf_space_normalize(&cf_spaces[space], query, &detail));
     size_t all = expect(world, space, query, expected), count = all < k ? all : k;
     struct cf_engine_query ask = {.space = space, .vector = query, .k = k, .recall = 1, .exact = true};
     struct cf_engine_answer answer;

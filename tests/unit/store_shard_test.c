@@ -398,6 +398,88 @@ static void broken_shard_is_reported_once_and_others_go_on(void **state)
     cf_shard_free(good);
 }
 
+/* More vectors beside a record: the same version, a new log entry, and all else as it was. */
+static void vectors_are_added(void **state)
+{
+    (void)state;
+    char path[STORE_PATH_MAX];
+    store_folder_path(path, "shards/added");
+    struct cf_shard *shard = open_shard(path);
+    put_now(shard, "a", 1, 0.5f);
+    put_now(shard, "b", 2, 1);
+    float more[2] = {3, 4}, out[2];
+    const struct cf_shard_vector vector = {cf_str("copy"), 7, more, 2};
+    const struct cf_vector_name old = {cf_str("gray16"), 1};
+    assert_int_equal(cf_shard_add(shard, cf_str("a"), (struct cf_version){1, 9}, &vector, 1, NULL, 0, NULL),
+                     CF_E_SUPERSEDED);
+    assert_int_equal(cf_shard_add(shard, cf_str("z"), (struct cf_version){1, 1}, &vector, 1, NULL, 0, NULL),
+                     CF_E_NOT_FOUND);
+    for (int twice = 0; twice < 2; twice++)
+        assert_int_equal(
+            cf_shard_add(shard, cf_str("a"), (struct cf_version){1, 1}, &vector, 1, NULL, 0, NULL), CF_OK);
+    assert_int_equal(cf_shard_add(shard, cf_str("b"), (struct cf_version){1, 2}, &vector, 1, &old, 1, NULL),
+                     CF_OK);
+    assert_int_equal(cf_shard_commit(shard, NULL), CF_OK);
+    struct entries entries = {.count = 0};
+    assert_int_equal(cf_shard_log(shard, 0, note_entry, &entries, NULL), CF_OK);
+    assert_int_equal(entries.count, 2);
+    assert_string_equal(entries.ids[0], "a");
+    assert_int_equal(entries.numbers[0], 4);
+    assert_int_equal(entries.numbers[1], 5);
+    assert_int_equal(cf_shard_check(shard, NULL), CF_OK);
+    struct cf_arena *arena = cf_arena_new();
+    struct cf_shard_album album;
+    assert_int_equal(cf_shard_album(shard, cf_str("a"), arena, &album, NULL), CF_OK);
+    assert_int_equal(album.version.seq, 1);
+    assert_int_equal(album.log_seq, 4);
+    assert_int_equal(album.stored_ms, 5);
+    assert_int_equal(album.vector_count, 2);
+    float value;
+    assert_int_equal(vector_of(shard, "a", &value), CF_OK);
+    assert_true(value == 0.5f);
+    assert_int_equal(cf_shard_vector(shard, cf_str("a"), cf_str("copy"), 7, out, 2, NULL), CF_OK);
+    assert_memory_equal(out, more, sizeof more);
+    struct cf_buf thumb = {0};
+    assert_int_equal(cf_shard_thumb(shard, cf_str("a"), &thumb, NULL), CF_OK);
+    assert_int_equal(thumb.len, 4);
+    /* What is dropped is gone, in name and in fact. */
+    assert_int_equal(vector_of(shard, "b", &value), CF_E_NOT_FOUND);
+    assert_int_equal(cf_shard_album(shard, cf_str("b"), arena, &album, NULL), CF_OK);
+    assert_false(cf_shard_album_has(&album, cf_str("gray16"), 1));
+    assert_true(cf_shard_album_has(&album, cf_str("copy"), 7));
+    cf_buf_fini(&thumb);
+    cf_arena_free(arena);
+    cf_shard_free(shard);
+}
+
+static void a_walk_goes_on_behind_an_album(void **state)
+{
+    (void)state;
+    char path[STORE_PATH_MAX];
+    store_folder_path(path, "shards/behind");
+    struct cf_shard *shard = open_shard(path);
+    static const char *const ids[] = {"a", "ab", "b"};
+    for (uint64_t i = 0; i < 3; i++)
+        put_now(shard, ids[i], i + 1, 1);
+    static const struct {
+        const char *after;
+        size_t first;
+    } cases[] = {{"", 0}, {"a", 1}, {"aa", 1}, {"ab", 2}, {"b", 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cf_shard_walk *walk = NULL;
+        struct cf_str id;
+        struct cf_shard_album album;
+        assert_int_equal(cf_shard_walk_after(shard, cf_str(cases[i].after), &walk, NULL), CF_OK);
+        for (size_t next = cases[i].first; next < 3; next++) {
+            assert_int_equal(cf_shard_walk_next(walk, &id, &album, NULL), CF_OK);
+            assert_true(cf_str_is(id, ids[next]));
+        }
+        assert_int_equal(cf_shard_walk_next(walk, &id, &album, NULL), CF_E_NOT_FOUND);
+        cf_shard_walk_free(walk);
+    }
+    cf_shard_free(shard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +490,8 @@ int main(void)
         cmocka_unit_test(damaged_records_are_refused),
         cmocka_unit_test(newest_version_wins_over_all_shards),
         cmocka_unit_test(broken_shard_is_reported_once_and_others_go_on),
+        cmocka_unit_test(vectors_are_added),
+        cmocka_unit_test(a_walk_goes_on_behind_an_album),
     };
     return cmocka_run_group_tests(tests, store_folder_make, store_folder_remove);
 }

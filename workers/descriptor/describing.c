@@ -355,6 +355,17 @@ static enum cf_err open_again(struct cf_describing *describing, struct cf_detail
     return describing->shard ? CF_OK : cf_shard_open(describing->path, &describing->shard, detail);
 }
 
+struct cf_shard *cf_describing_shard(struct cf_describing *describing, struct cf_detail *detail)
+{
+    return open_again(describing, detail) == CF_OK ? describing->shard : NULL;
+}
+
+void cf_describing_lose_shard(struct cf_describing *describing)
+{
+    cf_shard_free(describing->shard);
+    describing->shard = NULL;
+}
+
 /* CF_OK when the failure was this one cover's and is noted. */
 static enum cf_err note(struct cf_cover_batch *batch, struct cf_cover *cover, enum cf_err err,
                         const struct failure *failure)

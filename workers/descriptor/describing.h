@@ -9,6 +9,7 @@
 
 #include "common/base/config.h"
 #include "common/decoder/decoder.h"
+#include "common/store/shard.h"
 #include "workers/descriptor/cover.h"
 
 struct cf_describing;
@@ -17,6 +18,12 @@ struct cf_describing;
 enum cf_err cf_describing_new(const struct cf_config *config, struct cf_decoder *decoder, const char *path,
                               struct cf_describing **describing, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_describing_free(struct cf_describing *describing); /* takes NULL */
+
+/* Its shard; NULL while it refuses to be opened again after a failed write. On the compute thread, between
+ * batches. */
+struct cf_shard *cf_describing_shard(struct cf_describing *describing, struct cf_detail *detail);
+/* After a failed write of somebody who borrowed it. */
+void cf_describing_lose_shard(struct cf_describing *describing);
 
 /* Gives outcomes to batch->covers from batch->settled on, and stops early after about a second, so that a
  * batch of slow covers is reported piece by piece: what is not settled then is for another call. An empty

@@ -21,6 +21,7 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     struct cf_loop *loop = NULL;
     struct cf_describing *describing = NULL;
     struct cf_descriptor *descriptor = NULL;
+    struct cf_redescribing *redescribing = NULL;
     struct cf_runner *runner = NULL;
     struct cf_role_ops ops;
     enum cf_err err = cf_home_path(home, path, sizeof path, detail, "data/shards/%s", name);
@@ -32,7 +33,10 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
         err = cf_describing_new(config, decoder, path, &describing, detail);
     if (err == CF_OK)
         err = cf_descriptor_new(loop, config, describing, name, &descriptor, detail);
+    if (err == CF_OK)
+        err = cf_redescribing_new(home, name, describing, &redescribing, detail);
     if (err == CF_OK) {
+        cf_descriptor_redescribes(descriptor, redescribing);
         ops = cf_descriptor_ops(descriptor);
         err = cf_runner_new(loop, config, &ops, descriptor, &runner, detail);
     }
@@ -43,6 +47,7 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     cf_descriptor_free(descriptor);
     cf_runner_free(runner);
     cf_loop_free(loop, LINGER_MS);
+    cf_redescribing_free(redescribing);
     cf_describing_free(describing);
     cf_spaces_unload();
     return err;

@@ -4,8 +4,16 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/descriptor/space.h"
 
-enum { FLUSH_MS = 20, IDLE_MS = 500, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 4000, SPARE_BATCHES_MAX = 4 };
+enum {
+    FLUSH_MS = 20,
+    IDLE_MS = 500,
+    RETRY_FIRST_MS = 250,
+    RETRY_LAST_MS = 4000,
+    SPARE_BATCHES_MAX = 4,
+    SLICE_EVERY_MS = 1000
+};
 
 struct cf_descriptor {
     const struct cf_config *config;
@@ -28,12 +36,32 @@ struct cf_descriptor {
     bool refusing, told;
     uint64_t retry_at_ms, retry_ms;
     enum cf_err fatal;
+    /* An order to describe again: its slices, the compute thread's while `slicing`. */
+    struct cf_redescribing *redescribing; /* NULL: orders are not obeyed */
+    struct cf_redescribe_slice slice;
+    struct cf_redescribe_order order; /* the newest; without its spaces */
+    bool wanted[CF_SPACE_COUNT];
+    bool slicing;
+    uint64_t slice_due_ms, sliced_ms;
+    struct cf_redescribe_shard told_shards[CF_REDESCRIBE_SHARDS_MAX]; /* of the last slice */
+    char told_names[CF_REDESCRIBE_SHARDS_MAX][CF_REDESCRIBE_NAME_BYTES];
+    size_t told_count;
+    uint64_t told_order;
+    bool told_adopts;
 };
 
 static void work(void *arg, void *item)
 {
     struct cf_descriptor *descriptor = arg;
-    cf_describing_run(descriptor->describing, item);
+    if (item == &descriptor->slice)
+        cf_redescribing_run(descriptor->redescribing, &descriptor->slice);
+    else
+        cf_describing_run(descriptor->describing, item);
+}
+
+void cf_descriptor_redescribes(struct cf_descriptor *descriptor, struct cf_redescribing *redescribing)
+{
+    descriptor->redescribing = redescribing;
 }
 
 enum cf_err cf_descriptor_new(struct cf_loop *loop, const struct cf_config *config,
@@ -303,10 +331,78 @@ static void submit(struct cf_descriptor *descriptor, struct cf_cover_batch *batc
     push_outbox(descriptor, batch);
 }
 
+/* ---- describing again ---- */
+
+/* Fresh covers come first, but for a slice a second. */
+static bool slice_is_due(const struct cf_descriptor *descriptor, uint64_t now_ms)
+{
+    if (!descriptor->redescribing || !descriptor->order.order || now_ms < descriptor->slice_due_ms)
+        return false;
+    return descriptor->waiting_count == 0 || now_ms >= descriptor->sliced_ms + SLICE_EVERY_MS;
+}
+
+static void submit_slice(struct cf_descriptor *descriptor)
+{
+    struct cf_redescribe_slice *slice = &descriptor->slice;
+    slice->order = descriptor->order.order;
+    slice->adopts = descriptor->order.adopts;
+    memcpy(slice->spaces, descriptor->wanted, sizeof slice->spaces);
+    descriptor->busy = descriptor->slicing = cf_pool_submit(descriptor->pool, slice) == CF_OK;
+}
+
+static void take_slice(struct cf_descriptor *descriptor, uint64_t now_ms)
+{
+    const struct cf_redescribe_slice *slice = &descriptor->slice;
+    descriptor->slicing = false;
+    descriptor->sliced_ms = now_ms;
+    descriptor->slice_due_ms = now_ms + slice->pause_ms;
+    descriptor->told_order = slice->order;
+    descriptor->told_adopts = slice->adopts;
+    descriptor->told_count = slice->part_count;
+    for (size_t i = 0; i < slice->part_count; i++) {
+        const struct cf_redescribe_part *part = &slice->parts[i];
+        memcpy(descriptor->told_names[i], part->shard, sizeof part->shard);
+        descriptor->told_shards[i] = (struct cf_redescribe_shard){.shard = cf_str(descriptor->told_names[i]),
+                                                                  .total = part->total,
+                                                                  .done = part->done,
+                                                                  .no_thumbnail = part->no_thumbnail,
+                                                                  .failed = part->failed,
+                                                                  .finished = part->finished};
+    }
+}
+
+static void take_order(struct cf_descriptor *descriptor, const struct cf_redescribe_order *order)
+{
+    descriptor->order = (struct cf_redescribe_order){.order = order->order, .adopts = order->adopts};
+    descriptor->slice_due_ms = 0;
+    memset(descriptor->wanted, 0, sizeof descriptor->wanted);
+    for (size_t i = 0; i < order->space_count; i++) {
+        size_t space = 0;
+        struct cf_detail detail = {""};
+        if (cf_space_of_fleet(order->spaces[i], &space, &detail) == CF_OK)
+            descriptor->wanted[space] = true;
+        else
+            cf_log(CF_LOG_WARN, "space_not_described", "detail=\"%s\"", detail.text);
+    }
+}
+
+static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
+{
+    struct cf_descriptor *descriptor = arg;
+    heartbeat->redescribe_order = descriptor->told_order;
+    heartbeat->adopts = descriptor->told_adopts;
+    heartbeat->redescribed = descriptor->told_shards;
+    heartbeat->redescribed_count = descriptor->told_count;
+}
+
 /* Keeps the compute thread busy: what waits becomes the next batch as soon as the last one is back. */
 static void pump(struct cf_descriptor *descriptor)
 {
-    if (descriptor->busy || descriptor->refusing || descriptor->waiting_count == 0)
+    if (descriptor->busy || descriptor->refusing)
+        return;
+    if (slice_is_due(descriptor, cf_clock_mono_ms()))
+        submit_slice(descriptor);
+    if (descriptor->busy || descriptor->waiting_count == 0)
         return;
     size_t count = descriptor->waiting_count, max = (size_t)descriptor->config->descriptor_batch_albums_max;
     if (count > max)
@@ -422,6 +518,10 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
 {
     (void)body;
     struct cf_descriptor *descriptor = arg;
+    if (msg->kind == CF_KIND_REDESCRIBE_ORDER) {
+        take_order(descriptor, &msg->redescribe_order);
+        pump(descriptor);
+    }
     if (msg->kind != CF_KIND_LEASE)
         return;
     uint64_t now_ms = cf_clock_mono_ms();
@@ -469,6 +569,12 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
     struct cf_descriptor *descriptor = arg;
     struct cf_cover_batch *batch = item;
     descriptor->busy = false;
+    if (item == &descriptor->slice) {
+        take_slice(descriptor, cf_clock_mono_ms());
+        if (!cf_runner_is_draining(runner))
+            pump(descriptor);
+        return;
+    }
     struct cf_cover_batch *rest = split(descriptor, batch);
     if (batch->fatal_err != CF_OK && descriptor->fatal == CF_OK) {
         descriptor->fatal = batch->fatal_err;
@@ -511,6 +617,7 @@ struct cf_role_ops cf_descriptor_ops(const struct cf_descriptor *descriptor)
         .registered = on_registered,
         .message = on_message,
         .tick = on_tick,
+        .heartbeat = on_heartbeat,
         .posted = on_posted,
         .drained = on_drained,
         .name = descriptor->name,

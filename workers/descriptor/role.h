@@ -4,7 +4,7 @@
 #define CF_WORKERS_DESCRIPTOR_ROLE_H
 
 #include "common/io/pool.h"
-#include "workers/descriptor/describing.h"
+#include "workers/descriptor/redescribing.h"
 #include "workers/runner/runner.h"
 
 struct cf_descriptor;
@@ -13,6 +13,8 @@ struct cf_descriptor;
 enum cf_err cf_descriptor_new(struct cf_loop *loop, const struct cf_config *config,
                               struct cf_describing *describing, const char *name,
                               struct cf_descriptor **descriptor, struct cf_detail *detail) CF_MUST_CHECK;
+/* From then on it obeys orders to describe again. Borrows. */
+void cf_descriptor_redescribes(struct cf_descriptor *descriptor, struct cf_redescribing *redescribing);
 /* Ends the compute thread. Takes NULL. */
 void cf_descriptor_free(struct cf_descriptor *descriptor);
 

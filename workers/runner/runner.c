@@ -203,6 +203,7 @@ static void on_registered_message(struct cf_runner *runner, const struct cf_msg 
     case CF_KIND_REMOVED:
     case CF_KIND_PUBLISHED:
     case CF_KIND_REBUILD:
+    case CF_KIND_REDESCRIBE_ORDER:
         if (runner->ops->message)
             runner->ops->message(runner->arg, runner, msg, body);
         break;

@@ -58,6 +58,7 @@ static const enum cf_kind reply_kinds[CF_KIND_COUNT] = {
     [CF_KIND_VECTOR] = CF_KIND_VECTOR_OK, [CF_KIND_SHOW] = CF_KIND_SHOW_OK,
     [CF_KIND_STATUS] = CF_KIND_STATUS_OK, [CF_KIND_QUEUE] = CF_KIND_QUEUE_OK,
     [CF_KIND_INDEX] = CF_KIND_INDEX_OK,
+    [CF_KIND_REDESCRIBE] = CF_KIND_REDESCRIBE_OK,
 };
 
 /* ---- endings ---- */

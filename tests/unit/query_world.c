@@ -455,6 +455,7 @@ static void check_filtered(struct world *world, size_t space, struct cf_rng *rng
     struct expected expected[WORLD_ALBUMS];
     for (uint32_t i = 0; i < cf_spaces[space].dim; i++)
         query[i] = (float)cf_rng_unit(rng);
+    MUST(cf_space_normalize(&cf_spaces[space], query, &detail));
     size_t all = expect(world, space, query, expected), count = 0;
     double radius = all ? expected[all / 2].distance * 1.000001 : 1;
     for (size_t i = 0; i < all; i++)

@@ -120,8 +120,8 @@ typedef bool cf_engine_keep(void *arg, struct cf_str id, const uint32_t labels[C
 
 struct cf_engine_query {
     size_t space;
-    const float *vector;
-    uint32_t k;   /* 1 to 10,000 */
+    const float *vector; /* in a cosine space of unit length (cf_space_normalize) */
+    uint32_t k;          /* 1 to 10,000 */
     float radius; /* above 0: only what is within this distance */
     double recall;
     bool exact;           /* what may be among the nearest is ranked by the vectors of the shards */

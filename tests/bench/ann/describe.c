@@ -18,6 +18,11 @@ enum cf_err bench_decode(struct cf_bytes file, struct cf_image *image, struct cf
     return cf_image_decode(file, &limits, true, image, detail);
 }
 
+enum cf_err bench_decode_whole(struct cf_bytes file, struct cf_image *image, struct cf_detail *detail)
+{
+    return cf_image_decode(file, &limits, false, image, detail);
+}
+
 enum cf_err bench_thumbnail(const struct cf_image *image, uint8_t rgb[CF_THUMB_RGB_BYTES],
                             struct cf_detail *detail)
 {
@@ -77,26 +82,27 @@ static void copy_window(const struct cf_image *image, struct window window, bool
         }
 }
 
-/* As cameras and shops write them: baseline, 4:2:0. libjpeg fails here for memory only, and then says so and
- * exits. */
-static void encode(const uint8_t *rgb, struct window window, int quality, unsigned char **bytes,
-                   unsigned long *len)
+/* libjpeg fails here for memory only, and then says so and exits. */
+void bench_jpeg(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, unsigned char **bytes,
+                unsigned long *len)
 {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
+    *bytes = NULL;
+    *len = 0;
     jpeg.err = jpeg_std_error(&errors);
     jpeg_create_compress(&jpeg);
     jpeg_mem_dest(&jpeg, bytes, len);
-    jpeg.image_width = window.width;
-    jpeg.image_height = window.height;
+    jpeg.image_width = width;
+    jpeg.image_height = height;
     jpeg.input_components = 3;
     jpeg.in_color_space = JCS_RGB;
     jpeg_set_defaults(&jpeg);
     jpeg_set_quality(&jpeg, quality, TRUE);
     jpeg.dct_method = JDCT_ISLOW;
     jpeg_start_compress(&jpeg, TRUE);
-    while (jpeg.next_scanline < window.height) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(rgb + (size_t)jpeg.next_scanline * window.width * 3);
+    while (jpeg.next_scanline < height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(rgb + (size_t)jpeg.next_scanline * width * 3);
         jpeg_write_scanlines(&jpeg, &row, 1);
     }
     jpeg_finish_compress(&jpeg);
@@ -109,15 +115,15 @@ enum cf_err bench_augment(const struct cf_image *image, struct cf_rng *rng, stru
     struct window window = draw_window(image, rng);
     bool mirror = cf_rng_below(rng, 2) == 1;
     uint8_t tones[256];
-    unsigned char *bytes = NULL;
-    unsigned long len = 0;
+    unsigned char *bytes;
+    unsigned long len;
     draw_tones(rng, tones);
     int quality = 60 + (int)cf_rng_below(rng, 36);
     uint8_t *rgb = malloc((size_t)window.width * window.height * 3);
     if (!rgb)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory to make another of a picture");
     copy_window(image, window, mirror, tones, rgb);
-    encode(rgb, window, quality, &bytes, &len);
+    bench_jpeg(rgb, window.width, window.height, quality, &bytes, &len);
     enum cf_err err = bench_decode((struct cf_bytes){bytes, len}, other, detail);
     free(bytes);
     free(rgb);

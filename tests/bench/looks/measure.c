@@ -1,0 +1,300 @@
+#include "tests/bench/looks/measure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "deploy/cli/progress.h"
+#include "tests/bench/ann/crew.h"
+#include "tests/bench/ann/describe.h"
+#include "tests/bench/ann/vecs.h"
+#include "tests/bench/looks/scores.h"
+
+/* Covers attacked at a time, and how much of them goes into one message. */
+enum { BATCH = 32, MESSAGE_BYTES = 16 << 20, ALBUMS_A_MESSAGE = 64 };
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- which covers ---- */
+
+struct drawing {
+    const size_t *candidates; /* of the message at hand */
+    size_t *queries;
+    size_t query_count, wanted, left_out;
+};
+
+static void keep_single(void *arg, size_t i, const struct cf_answer *answer)
+{
+    struct drawing *drawing = arg;
+    (void)i;
+    for (size_t t = 0; answer && t < answer->result_count && drawing->query_count < drawing->wanted; t++) {
+        const struct cf_answer_result *result = &answer->results[t];
+        if (result->error.len > 0)
+            continue; /* flagged: no contrast, never a neighbour */
+        if (result->neighbor_count > 0)
+            drawing->left_out++;
+        else
+            drawing->queries[drawing->query_count++] = drawing->candidates[t];
+    }
+}
+
+/* In the gallery's order, which is as good as random. */
+static struct drawing draw_queries(struct looks_gallery *gallery, size_t wanted)
+{
+    const struct cf_space *copy = cf_space_find(cf_str("copy"));
+    size_t candidates[ALBUMS_A_MESSAGE], count = 0;
+    struct drawing drawing = {
+        .candidates = candidates, .queries = bench_alloc(wanted + 1, sizeof(size_t)), .wanted = wanted};
+    CF_CHECK(copy);
+    for (size_t at = 0; at <= gallery->count && drawing.query_count < wanted; at++) {
+        if (at < gallery->count && gallery->covers[at].is_query && gallery->covers[at].in_fleet)
+            candidates[count++] = at;
+        if (count == 0 || (count < ALBUMS_A_MESSAGE && at < gallery->count))
+            continue;
+        struct cf_target targets[ALBUMS_A_MESSAGE] = {{.vector_count = 0}};
+        for (size_t i = 0; i < count; i++)
+            targets[i].album = cf_str(gallery->covers[candidates[i]].id);
+        struct cf_query query = {.space = cf_str(copy->name),
+                                 .k = 1,
+                                 .exact = true,
+                                 .radius = sqrt(2 - 2 * LOOKS_SAME_COSINE),
+                                 .targets = targets,
+                                 .target_count = count};
+        looks_gallery_ask(gallery, &query, 1, keep_single, &drawing);
+        count = 0;
+    }
+    return drawing;
+}
+
+/* ---- attacked and asked for ---- */
+
+struct tally {
+    struct looks_hit *hits;
+    size_t hit_count, first_count, refused;
+};
+
+struct batch {
+    struct looks_gallery *gallery;
+    const struct looks_options *options;
+    const struct looks_attack *attack;
+    const size_t *covers;
+    size_t count;
+    struct cf_buf files[BATCH];
+    struct cf_target targets[BATCH];
+    size_t spaces[CF_SPACE_COUNT], space_count;
+    struct tally *tallies; /* one a space of `spaces` */
+    size_t firsts[BATCH];  /* of each message */
+};
+
+static void write_pnm(const struct cf_image *image, struct cf_buf *file)
+{
+    char header[64];
+    int len = snprintf(header, sizeof header, "P6\n%u %u\n255\n", image->width, image->height);
+    cf_buf_clear(file);
+    cf_buf_append(file, header, (size_t)len);
+    cf_buf_append(file, image->rgb, (size_t)image->width * image->height * 3);
+    if (!cf_buf_ok(file))
+        bench_give_up("out of memory");
+}
+
+static void attack_one(void *arg, unsigned thread, size_t i)
+{
+    struct batch *batch = arg;
+    const struct looks_cover *cover = &batch->gallery->covers[batch->covers[i]];
+    struct cf_image image = {0};
+    struct cf_detail detail = {""};
+    (void)thread;
+    struct cf_rng rng = cf_rng(batch->options->seed ^
+                               cf_xxh3((struct cf_bytes){(const uint8_t *)cover->id, LOOKS_ID_BYTES - 1}));
+    rng = cf_rng(cf_rng_u64(&rng) ^ (uint64_t)(batch->attack - looks_attacks) << 32);
+    bench_must(bench_decode_whole(cover->file, &image, &detail), &detail);
+    bench_must(looks_attack(batch->attack, &rng, &image, &detail), &detail);
+    write_pnm(&image, &batch->files[i]);
+    cf_image_fini(&image);
+}
+
+static void take_result(struct tally *tally, const struct cf_answer_result *result, struct cf_str id)
+{
+    if (result->error.len > 0)
+        tally->refused++;
+    for (size_t i = 0; i < result->neighbor_count; i++) {
+        bool right = cf_str_equal(result->neighbors[i].album, id);
+        tally->hits[tally->hit_count++] = (struct looks_hit){result->neighbors[i].distance, right};
+        tally->first_count += right && i == 0;
+    }
+}
+
+/* Query i is message i / spaces in space i % spaces. */
+static void take_answer(void *arg, size_t i, const struct cf_answer *answer)
+{
+    struct batch *batch = arg;
+    struct tally *tally = &batch->tallies[i % batch->space_count];
+    size_t first = batch->firsts[i / batch->space_count];
+    if (!answer)
+        tally->refused++;
+    for (size_t t = 0; answer && t < answer->result_count; t++)
+        take_result(tally, &answer->results[t], cf_str(batch->gallery->covers[batch->covers[first + t]].id));
+}
+
+static void ask_batch(struct batch *batch)
+{
+    struct cf_query queries[BATCH * CF_SPACE_COUNT];
+    size_t message_count = 0;
+    for (size_t at = 0; at < batch->count; message_count++) {
+        size_t first = at, bytes = 0;
+        for (; at < batch->count && (at == first || bytes + batch->files[at].len <= MESSAGE_BYTES); at++) {
+            bytes += batch->files[at].len;
+            batch->targets[at] = (struct cf_target){.image = cf_buf_bytes(&batch->files[at])};
+        }
+        batch->firsts[message_count] = first;
+        for (size_t s = 0; s < batch->space_count; s++)
+            queries[message_count * batch->space_count + s] =
+                (struct cf_query){.space = cf_str(cf_spaces[batch->spaces[s]].name),
+                                  .k = LOOKS_K,
+                                  .recall = batch->options->recall,
+                                  .targets = &batch->targets[first],
+                                  .target_count = at - first};
+    }
+    looks_gallery_ask(batch->gallery, queries, message_count * batch->space_count, take_answer, batch);
+}
+
+static void finish(const struct batch *batch, size_t query_count, struct looks_score scores[CF_SPACE_COUNT])
+{
+    for (size_t s = 0; s < batch->space_count; s++) {
+        struct tally *tally = &batch->tallies[s];
+        scores[batch->spaces[s]] = (struct looks_score){
+            .recall1 = (double)tally->first_count / (double)query_count,
+            .uap = looks_uap(tally->hits, tally->hit_count, query_count),
+            .refused = tally->refused,
+        };
+        *tally = (struct tally){.hits = tally->hits};
+    }
+}
+
+void looks_measure_attacks(struct looks_gallery *gallery, const struct looks_options *options,
+                           struct looks_result *result)
+{
+    struct drawing drawing = draw_queries(gallery, options->query_count);
+    struct batch *batch = bench_alloc(1, sizeof *batch);
+    struct tally tallies[CF_SPACE_COUNT] = {{.hits = NULL}};
+    struct cf_progress progress;
+    if (drawing.query_count == 0)
+        bench_give_up("the first folder or tar file has no picture to attack that is not there twice");
+    *batch = (struct batch){.gallery = gallery, .options = options, .tallies = tallies};
+    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
+        if (options->spaces[s])
+            batch->spaces[batch->space_count++] = s;
+    for (size_t s = 0; s < batch->space_count; s++)
+        tallies[s].hits = bench_alloc(drawing.query_count * LOOKS_K, sizeof *tallies[s].hits);
+    result->query_count = drawing.query_count;
+    result->left_out = drawing.left_out;
+    cf_progress_init(&progress, stderr, false, cf_clock_mono_ms());
+    for (size_t a = 0; a < looks_attack_count; a++) {
+        batch->attack = &looks_attacks[a];
+        for (size_t at = 0; at < drawing.query_count; at += batch->count) {
+            batch->covers = drawing.queries + at;
+            batch->count = smaller(BATCH, drawing.query_count - at);
+            bench_crew_run(options->threads, batch->count, attack_one, batch);
+            ask_batch(batch);
+            cf_progress_show(&progress, a * drawing.query_count + at,
+                             looks_attack_count * drawing.query_count, "attacked covers asked for",
+                             cf_clock_mono_ms());
+        }
+        finish(batch, drawing.query_count, result->scores[a]);
+    }
+    cf_progress_clear(&progress);
+    for (size_t i = 0; i < BATCH; i++)
+        cf_buf_fini(&batch->files[i]);
+    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
+        free(tallies[s].hits);
+    free(batch);
+    free(drawing.queries);
+}
+
+struct looks_score looks_mean(const struct looks_result *result, size_t space)
+{
+    struct looks_score mean = {0};
+    size_t count = 0;
+    for (size_t a = 0; a < looks_attack_count; a++) {
+        const struct looks_score *score = &result->scores[a][space];
+        if (looks_attacks[a].combined)
+            continue;
+        mean.recall1 += score->recall1;
+        mean.uap += score->uap;
+        mean.refused += score->refused;
+        count++;
+    }
+    mean.recall1 /= (double)count;
+    mean.uap /= (double)count;
+    return mean;
+}
+
+/* ---- genres ---- */
+
+struct genres {
+    const struct looks_gallery *gallery;
+    double *scores; /* of the space at hand: genre_count an album */
+    size_t at;      /* the first album of the message at hand */
+};
+
+static void count_genres(void *arg, size_t i, const struct cf_answer *answer)
+{
+    struct genres *genres = arg;
+    const struct looks_gallery *gallery = genres->gallery;
+    (void)i;
+    for (size_t t = 0; answer && t < answer->result_count; t++)
+        for (size_t n = 0; n < answer->results[t].neighbor_count; n++)
+            for (size_t g = 0; g < gallery->genre_count; g++)
+                if (cf_str_is(answer->results[t].neighbors[n].genre, gallery->genres[g]))
+                    genres->scores[(genres->at + t) * gallery->genre_count + g] += 1. / LOOKS_GENRE_K;
+}
+
+static double genre_auc(struct looks_gallery *gallery, size_t space, const size_t *albums,
+                        const size_t *labels, size_t count, double recall)
+{
+    struct cf_str names[LOOKS_GENRES_MAX];
+    struct cf_filter filter = {.key = cf_str("genre"), .values = names, .value_count = gallery->genre_count};
+    struct genres genres = {.gallery = gallery,
+                            .scores = bench_alloc(count * gallery->genre_count + 1, sizeof(double))};
+    for (size_t g = 0; g < gallery->genre_count; g++)
+        names[g] = cf_str(gallery->genres[g]);
+    for (size_t number; genres.at < count; genres.at += number) {
+        struct cf_target targets[ALBUMS_A_MESSAGE] = {{.vector_count = 0}};
+        number = smaller(ALBUMS_A_MESSAGE, count - genres.at);
+        for (size_t i = 0; i < number; i++)
+            targets[i].album = cf_str(gallery->covers[albums[genres.at + i]].id);
+        struct cf_query query = {.space = cf_str(cf_spaces[space].name),
+                                 .k = LOOKS_GENRE_K,
+                                 .recall = recall,
+                                 .filters = &filter,
+                                 .filter_count = 1,
+                                 .targets = targets,
+                                 .target_count = number};
+        looks_gallery_ask(gallery, &query, 1, count_genres, &genres);
+    }
+    double auc = looks_mean_auc(genres.scores, labels, count, gallery->genre_count);
+    free(genres.scores);
+    return auc;
+}
+
+void looks_measure_genres(struct looks_gallery *gallery, const struct looks_options *options,
+                          struct looks_result *result)
+{
+    size_t *albums = bench_alloc(gallery->count + 1, sizeof *albums);
+    size_t *labels = bench_alloc(gallery->count + 1, sizeof *labels);
+    result->labelled = 0;
+    for (size_t i = 0; i < gallery->count; i++)
+        if (gallery->covers[i].in_fleet && gallery->covers[i].genre != LOOKS_NO_GENRE) {
+            albums[result->labelled] = i;
+            labels[result->labelled++] = gallery->covers[i].genre;
+        }
+    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
+        result->genre_auc[s] =
+            result->labelled ? genre_auc(gallery, s, albums, labels, result->labelled, options->recall) : NAN;
+    free(albums);
+    free(labels);
+}

@@ -17,7 +17,7 @@ const struct looks_attack looks_attacks[] = {
     {"crop 20 %", false, {{LOOKS_CROP, .2}}},
     {"crop 30 %", false, {{LOOKS_CROP, .3}}},
     {"crop 50 %", false, {{LOOKS_CROP, .5}}},
-    {"border", false, {{LOOKS_BORDER, .15}}},
+    {"border", false, {{LOOKS_BORDER, .08}}},
     {"sticker", false, {{LOOKS_STICKER, .4}}},
     {"blur", false, {{LOOKS_BLUR, .02}}},
     {"turn", false, {{LOOKS_TURN, 5}}},
@@ -27,8 +27,9 @@ const struct looks_attack looks_attacks[] = {
     {"bold text", false, {{LOOKS_BOLD, .25}}},
     {"shift", false, {{LOOKS_SHIFT, .1}}},
     {"photo", true, {{LOOKS_TURN, 4}, {LOOKS_CAST, .2}, {LOOKS_BLUR, .01}, {LOOKS_JPEG, 40}}},
-    {"shop", true, {{LOOKS_BORDER, .08}, {LOOKS_STICKER, .3}, {LOOKS_TEXT, .12}, {LOOKS_JPEG, 30}}},
+    {"shop", true, {{LOOKS_BORDER, .05}, {LOOKS_STICKER, .3}, {LOOKS_TEXT, .12}, {LOOKS_JPEG, 30}}},
     {"reprint", true, {{LOOKS_CROP, .3}, {LOOKS_GREY, 0}, {LOOKS_TEXT, .12}, {LOOKS_JPEG, 20}}},
+    {"hard", true, {{LOOKS_CROP, .3}, {LOOKS_BOLD, .25}, {LOOKS_CAST, .35}, {LOOKS_JPEG, 10}}},
     {"hardest", true, {{LOOKS_CROP, .5}, {LOOKS_BOLD, .25}, {LOOKS_CAST, .35}, {LOOKS_JPEG, 15}}},
 };
 const size_t looks_attack_count = sizeof looks_attacks / sizeof looks_attacks[0];

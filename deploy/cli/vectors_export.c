@@ -1,93 +1,22 @@
-#include <dirent.h>
-#include <ftw.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/home.h"
-#include "common/store/shards.h"
 #include "common/vecfile/fresh.h"
+#include "deploy/cli/catalogue.h"
 #include "deploy/cli/json.h"
 #include "deploy/cli/vectors.h"
-
-enum { PATIENCE_MS = 2000, LOOK_MS = 50 };
 
 struct export
 {
     const struct cf_vectors_options *options;
-    char private_folder[CF_HOME_PATH_MAX];
-    struct cf_shards *shards;
+    struct cf_catalogue catalogue;
     struct cf_shards_walk *walk;
     struct cf_vecwriter *vectors;
     struct cf_fresh *ids;
     float *values;
     struct cf_progress progress;
     uint64_t exported, flagged, not_described;
-    char problem[CF_HOME_PATH_MAX];
 };
-
-/* ---- the shards ---- */
-
-static void on_problem(void *arg, const char *shard, enum cf_err err, const struct cf_detail *detail)
-{
-    struct export *export = arg;
-    snprintf(export->problem, sizeof export->problem, "%s: %s: %s", shard, cf_err_name(err), detail->text);
-}
-
-static bool is_folder(const char *folder, const char *name)
-{
-    char path[CF_HOME_PATH_MAX + NAME_MAX + 2];
-    struct stat info;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return name[0] != '.' && stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static size_t count_folders(const char *path)
-{
-    size_t count = 0;
-    DIR *folder = opendir(path);
-    for (const struct dirent *entry; folder && (entry = readdir(folder));)
-        count += is_folder(path, entry->d_name) ? 1 : 0;
-    if (folder)
-        closedir(folder);
-    return count;
-}
-
-/* All of them: what is missing would look like albums that are not there. A shard that its worker is just
- * creating, or whose files change under our eyes, gets a moment. */
-static enum cf_err open_shards(struct export *export, struct cf_detail *detail)
-{
-    struct cf_home home;
-    char folder[CF_HOME_PATH_MAX];
-    enum cf_err err = cf_home_resolve(&home, detail);
-    if (err == CF_OK)
-        err = cf_home_path(&home, folder, sizeof folder, detail, "data/shards");
-    if (err == CF_OK)
-        err = cf_home_path(&home, export->private_folder, sizeof export->private_folder, detail,
-                           "secondaries/export-%ld", (long)getpid());
-    if (err == CF_OK)
-        err = cf_shards_open(folder, export->private_folder, on_problem, export, &export->shards, detail);
-    if (err != CF_OK)
-        return err;
-    size_t folders = count_folders(folder);
-    uint64_t until_ms = cf_clock_mono_ms() + PATIENCE_MS;
-    while ((cf_shards_count(export->shards) < folders || cf_shards_unreadable(export->shards, 0)) &&
-           cf_clock_mono_ms() < until_ms) {
-        (void)poll(NULL, 0, LOOK_MS);
-        cf_shards_catch_up(export->shards);
-    }
-    const char *unreadable = cf_shards_unreadable(export->shards, 0);
-    if (unreadable)
-        return cf_fail(detail, CF_E_CORRUPT,
-                       "a shard cannot be read, and its albums would be missing: %.220s",
-                       export->problem[0] ? export->problem : unreadable);
-    if (cf_shards_count(export->shards) == 0)
-        return cf_fail(detail, CF_E_NOT_FOUND, "%.200s has no shards: is COVERFLEET_HOME right?", folder);
-    return CF_OK;
-}
 
 /* ---- albums ---- */
 
@@ -99,7 +28,7 @@ static enum cf_err write_album(struct export *export, size_t shard, struct cf_st
     enum cf_err err = cf_shards_walk_vector(export->walk, export->values, space->dim, &why);
     if (err != CF_OK)
         return cf_fail(detail, err == CF_E_NOT_FOUND ? CF_E_CORRUPT : err,
-                       "%s: the %s vector of %.*s: %.150s", cf_shards_name(export->shards, shard),
+                       "%s: the %s vector of %.*s: %.150s", cf_shards_name(export->catalogue.shards, shard),
                        space->name, CF_STR_ARG(id), why.text);
     err = cf_vecwriter_append(export->vectors, export->values, 1, detail);
     if (err == CF_OK)
@@ -155,18 +84,10 @@ static enum cf_err open_files(struct export *export, struct cf_detail *detail)
     return err;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info, (void)type, (void)walk;
-    return remove(path);
-}
-
 static void close_all(struct export *export)
 {
     cf_shards_walk_free(export->walk);
-    cf_shards_free(export->shards);
-    if (export->private_folder[0])
-        (void)nftw(export->private_folder, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* safe to leave */
+    cf_catalogue_close(&export->catalogue);
     cf_vecwriter_free(export->vectors);
     cf_fresh_free(export->ids);
     free(export->values);
@@ -177,9 +98,9 @@ static enum cf_err export_all(struct export *export, struct cf_detail *detail)
     const struct cf_space *space = export->options->space;
     enum cf_err err = open_files(export, detail);
     if (err == CF_OK)
-        err = open_shards(export, detail);
+        err = cf_catalogue_open(&export->catalogue, "export", detail);
     if (err == CF_OK)
-        err = cf_shards_walk_new(export->shards, &export->walk, detail);
+        err = cf_shards_walk_new(export->catalogue.shards, &export->walk, detail);
     if (err == CF_OK)
         err = cf_shards_walk_with(export->walk, cf_str(space->name), space->version, detail);
     if (err == CF_OK)

@@ -101,6 +101,10 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query --vector f --vector g", CF_EXIT_USAGE, "one --vector");
     calls("query a --exclude-from nowhere.txt", CF_EXIT_USAGE, "nowhere.txt");
     calls("query a --vector f", CF_EXIT_USAGE, "--vector");
+    calls("duplicates a", CF_EXIT_USAGE, "no albums");
+    calls("duplicates --threshold 1.5", CF_EXIT_USAGE, "--threshold");
+    calls("duplicates --space smell", CF_EXIT_USAGE, "smell");
+    calls("duplicates --space gist", CF_EXIT_USAGE, "cosine");
     calls("show", CF_EXIT_USAGE, "one album");
     calls("show a b", CF_EXIT_USAGE, "one album");
     calls("show --why a", CF_EXIT_USAGE, "two albums");

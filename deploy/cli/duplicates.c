@@ -22,12 +22,6 @@ static enum cf_exit find_duplicates(struct cf_duplicates *call)
     return result ? result : cf_duplicates_print(call, groups, count);
 }
 
-/* Those whose vectors have length one: the others' distances say nothing of a cosine. */
-static bool is_cosine(const struct cf_space *space)
-{
-    return cf_str_is(cf_str("copy"), space->name) || cf_str_is(cf_str("style"), space->name);
-}
-
 static enum cf_exit choose(const struct cf_command *command, struct cf_duplicates *call, const char *space,
                            const struct cf_args *args)
 {
@@ -38,7 +32,7 @@ static enum cf_exit choose(const struct cf_command *command, struct cf_duplicate
     if (!call->space)
         return cf_command_misuse(command, "there is no space \"%.40s\": there are %s", space,
                                  cf_space_names());
-    if (!is_cosine(call->space))
+    if (call->space->metric != CF_METRIC_COSINE)
         return cf_command_misuse(command, "duplicates are found by cosine: in copy or style, not in %s",
                                  space);
     return find_duplicates(call);

@@ -181,6 +181,7 @@ struct cf_query {
     bool include_self;
     double radius;   /* 0: none; otherwise only neighbours within this distance */
     double collapse; /* 0: none; otherwise neighbours no farther from each other than this become one */
+    struct cf_str collapse_space; /* the space that those distances are of; empty: as the query's own */
     struct cf_str *exclude; /* albums */
     size_t exclude_count;
     struct cf_filter *filters; /* all of them must let an album pass */

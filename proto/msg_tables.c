@@ -175,6 +175,7 @@ static const struct cf_field query_fields[] = {
     BOOL(struct cf_query, include_self),
     REAL(struct cf_query, radius, 0, 0, 0),
     REAL(struct cf_query, collapse, 0, 0, 0),
+    STR(struct cf_query, collapse_space, CF_FIELD_RAW, 0, CF_ALBUM_WIRE_BYTES_MAX),
     STRS(struct cf_query, exclude, exclude_count, CF_FIELD_RAW, CF_EXCLUDE_MAX, CF_ALBUM_WIRE_BYTES_MAX),
     MAP(struct cf_query, filters, filter_count, CF_FILTERS_MAX, filter),
     MAP(struct cf_query, spaces, space_count, CF_SPACES_MAX, weight),

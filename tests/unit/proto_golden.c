@@ -171,6 +171,7 @@ static void test_query_and_answer_have_their_values(void **state)
     assert_int_equal(msg.query.k, 10);
     assert_true(msg.query.recall == 0.95 && msg.query.exact && msg.query.include_self);
     assert_true(msg.query.radius == 1.5 && msg.query.collapse == 0.125);
+    assert_true(cf_str_is(msg.query.collapse_space, "copy"));
     assert_int_equal(msg.query.exclude_count, 2);
     assert_true(cf_str_is(msg.query.exclude[1], "R-2"));
     assert_int_equal(msg.query.filter_count, 2);
@@ -228,7 +229,7 @@ static void test_plain_queries_want_nothing_more(void **state)
     struct cf_buf bytes, answer_bytes;
     struct cf_msg msg = decode_file("query_plain.bin", &bytes, arena);
     assert_int_equal(msg.query.target_count, 3);
-    assert_true(msg.query.radius == 0 && msg.query.collapse == 0);
+    assert_true(msg.query.radius == 0 && msg.query.collapse == 0 && msg.query.collapse_space.len == 0);
     assert_true(!msg.query.exclude_count && !msg.query.filter_count && !msg.query.space_count);
     assert_int_equal(msg.query.targets[0].vector_count, 0);
     msg = decode_file("query_ok_plain.bin", &answer_bytes, arena);

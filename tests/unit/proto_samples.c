@@ -226,6 +226,7 @@ static const struct cf_msg samples[CF_KIND_COUNT] = {
                                  .include_self = true,
                                  .radius = 1.5,
                                  .collapse = 0.125,
+                                 .collapse_space = S("copy"),
                                  .exclude = albums,
                                  .exclude_count = COUNT(albums),
                                  .filters = filters,

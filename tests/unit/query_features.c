@@ -237,7 +237,9 @@ static int by_distance(const void *a, const void *b)
 static size_t expect(const struct desk *desk, const struct cf_query *query, const struct model_album *from,
                      struct expected *out)
 {
-    struct weighed weighed = weigh(query);
+    const struct cf_query own = {.space = query->collapse_space};
+    struct weighed weighed = weigh(query), among = query->collapse_space.len ? weigh(&own) : weighed;
+    const struct model_album *without = among.weights[GRAY] > 0 ? &desk->albums[WITHOUT_GRAY] : NULL;
     size_t count = 0;
     for (size_t i = 0; i < ALL; i++) {
         const struct model_album *album = &desk->albums[i];
@@ -251,7 +253,8 @@ static size_t expect(const struct desk *desk, const struct cf_query *query, cons
     for (size_t i = 0; i < count; i++) {
         out[i].leader = i;
         for (size_t j = 0; query->collapse > 0 && out[i].leader == i && j < i; j++)
-            if (out[j].leader == j && distance(&weighed, out[j].album, out[i].album) <= query->collapse)
+            if (out[j].leader == j && out[i].album != without && out[j].album != without &&
+                distance(&among, out[j].album, out[i].album) <= query->collapse)
                 out[i].leader = j;
         out[out[i].leader].same += out[i].leader != i;
     }
@@ -377,6 +380,10 @@ static void draw_wish(struct cf_rng *rng, struct desk *desk, struct wish *wish)
         wish->query.radius = several ? 3.2 : gray ? 6.5 : 12.6;
     if (often(rng))
         wish->query.collapse = several ? 0.2 : 0.5;
+    if (wish->query.collapse > 0 && cf_rng_below(rng, 3) == 0) {
+        wish->query.collapse_space = cf_str(cf_rng_below(rng, 2) ? "gist" : "gray16");
+        wish->query.collapse = 0.5;
+    }
 }
 
 static void random_queries_answer_as_the_model_does(void **state)
@@ -430,6 +437,31 @@ static void one_cover_is_one_result_and_lists_its_issues(void **state)
     ask(desk, query, &target);
     result = &desk->answer.answer.results[0];
     assert_int_equal(result->neighbors[0].same_count, 0);
+    finish(desk);
+}
+
+/* What is near in gist is told apart by gray16, or made one by it; what has no gray16 stands for itself. */
+static void covers_are_made_one_in_a_space_of_its_own(void **state)
+{
+    (void)state;
+    struct desk *desk = start(1 << 20);
+    struct cf_target target = {.album = cf_str(desk->albums[OWN].id)};
+    struct cf_query query = {.space = cf_str("gist"),
+                             .k = K_MAX,
+                             .collapse = 1e6,
+                             .collapse_space = cf_str("gray16"),
+                             .exact = true};
+    ask(desk, query, &target);
+    const struct cf_answer_result *result = &desk->answer.answer.results[0];
+    assert_int_equal(result->neighbor_count, 2); /* all of one, and the one without */
+    assert_int_equal(result->neighbors[0].same_count + result->neighbors[1].same_count, ALL - 3);
+    assert_true(cf_str_is(desk->answer.answer.space, "gist"));
+    query.collapse = 1e-6;
+    ask(desk, query, &target);
+    assert_int_equal(desk->answer.answer.results[0].neighbor_count, ALL - 1);
+    query.collapse_space = cf_str("smell");
+    ask(desk, query, &target);
+    assert_int_equal(desk->err, CF_E_UNKNOWN_SPACE);
     finish(desk);
 }
 
@@ -638,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_queries_answer_as_the_model_does),
         cmocka_unit_test(one_cover_is_one_result_and_lists_its_issues),
+        cmocka_unit_test(covers_are_made_one_in_a_space_of_its_own),
         cmocka_unit_test(filters_and_exclusion_leave_the_asked_album_to_include_self),
         cmocka_unit_test(pictures_are_asked_for_in_every_space),
         cmocka_unit_test(bad_wishes_are_refused_by_name),

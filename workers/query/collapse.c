@@ -50,6 +50,21 @@ static bool is_same(const struct cf_collapse *collapse, size_t leader, const flo
     return sqrtf(square) <= collapse->limit;
 }
 
+/* NaN is no farther and no nearer than any limit: no vector is the same as this leader. */
+enum cf_err cf_collapse_alone(struct cf_collapse *collapse, size_t group_count_max, size_t *group)
+{
+    *group = collapse->count;
+    if (collapse->count >= group_count_max)
+        return CF_OK;
+    enum cf_err err = reserve(collapse);
+    if (err != CF_OK)
+        return err;
+    for (uint32_t i = 0; i < collapse->dim; i++)
+        collapse->leaders[collapse->count * collapse->dim + i] = NAN;
+    collapse->distances[collapse->count++] = 0;
+    return CF_OK;
+}
+
 enum cf_err cf_collapse_offer(struct cf_collapse *collapse, const float *vector, float distance,
                               size_t group_count_max, size_t *group)
 {

@@ -55,19 +55,27 @@ static enum cf_err join(struct cf_neighbor *leader, struct cf_str album, struct 
     return CF_OK;
 }
 
+static bool is_collapsed_elsewhere(const struct cf_pick *pick)
+{
+    return pick->among != pick->blend;
+}
+
 /* The group of the neighbour: that of an earlier one, the next, or k for none. */
 static enum cf_err find_group(struct cf_picker *picker, const struct cf_pick *pick, struct cf_str album,
                               size_t *group, struct cf_detail *detail)
 {
     struct cf_detail why;
     enum cf_err err =
-        cf_blend_vector(pick->blend, picker->engine, album, picker->scratch, picker->vector, &why);
+        cf_blend_vector(pick->among, picker->engine, album, picker->scratch, picker->vector, &why);
     *group = pick->ask.k;
+    if (err == CF_E_NOT_DESCRIBED && is_collapsed_elsewhere(pick))
+        return cf_collapse_alone(&picker->groups, pick->ask.k, group) == CF_OK ? CF_OK : no_memory(detail);
     if (err == CF_E_NOT_FOUND || err == CF_E_FLAGGED || err == CF_E_NOT_DESCRIBED)
         return CF_OK; /* replaced or removed since it was found */
     if (err != CF_OK)
         return cf_fail(detail, err, "%s", why.text);
-    float distance = cf_blend_distance(pick->blend, pick->joint, picker->vector);
+    float distance =
+        is_collapsed_elsewhere(pick) ? 0 : cf_blend_distance(pick->blend, pick->joint, picker->vector);
     err = cf_collapse_offer(&picker->groups, picker->vector, distance, pick->ask.k, group);
     return err == CF_OK ? err : no_memory(detail);
 }
@@ -95,13 +103,15 @@ static enum cf_err take(struct cf_picker *picker, const struct cf_pick *pick,
     return CF_OK;
 }
 
-/* Nothing from here on is picked, nor the same as something that is. */
+/* Nothing from here on is picked, nor the same as something that is. In another space what is the same may be
+ * anywhere: then all that was found is looked at. */
 static bool is_past(const struct cf_pick *pick, const struct picked *picked,
                     const struct cf_neighbor *neighbor)
 {
     return picked->count == pick->ask.k &&
            (!(pick->collapse > 0) ||
-            neighbor->distance > picked->neighbors[picked->count - 1].distance + (double)pick->collapse);
+            (!is_collapsed_elsewhere(pick) &&
+             neighbor->distance > picked->neighbors[picked->count - 1].distance + (double)pick->collapse));
 }
 
 static enum cf_err pick_from(struct cf_picker *picker, const struct cf_pick *pick,
@@ -114,7 +124,7 @@ static enum cf_err pick_from(struct cf_picker *picker, const struct cf_pick *pic
     picked->shards = cf_arena_alloc(picker->work, room, sizeof(struct cf_shard *));
     if (!picked->neighbors || !picked->shards)
         return no_memory(detail);
-    cf_collapse_begin(&picker->groups, pick->blend->dim, pick->collapse);
+    cf_collapse_begin(&picker->groups, pick->among->dim, pick->collapse);
     for (size_t i = 0; i < found->neighbor_count; i++) {
         bool confirmed;
         if (i % LOOKED_AT_A_LOOK == 0 && cf_clock_mono_ms() >= pick->deadline_ms)

@@ -23,6 +23,7 @@ struct cf_pick {
     float (*vectors)[CF_DIM_MAX]; /* of the target in each space, by its number */
     const float *joint;           /* the same as one */
     float collapse;               /* 0: each album for itself */
+    const struct cf_blend *among; /* what `collapse` is a distance of: `blend`, or a space of its own */
     uint64_t deadline_ms;         /* monotonic */
     struct cf_engine_query ask;   /* k, radius, recall, exact, self, include_self */
 };

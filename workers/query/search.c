@@ -24,6 +24,7 @@ struct cf_search_context {
     uint64_t deadline_ms;
     bool is_fresh; /* the tail holds what was at rest when the message came */
     struct cf_blend blend;
+    struct cf_blend among; /* of collapse_space, when the query names one */
     struct cf_selection selection;
     /* Of the target at hand, in each space and as one. */
     float vectors[CF_SPACE_COUNT][CF_DIM_MAX];
@@ -223,6 +224,16 @@ static float to_limit(double limit)
     return limit > 0 ? fmaxf((float)fmin(limit, (double)FLT_MAX), FLT_MIN) : 0;
 }
 
+/* The query's own when that is the space of collapse as well: then the search knows how far to look. */
+static const struct cf_blend *collapse_blend(const struct cf_search_context *context,
+                                             const struct cf_query *query)
+{
+    const struct cf_blend *own = &context->blend, *among = &context->among;
+    bool other =
+        query->collapse_space.len > 0 && (own->several || own->parts[0].space != among->parts[0].space);
+    return other ? among : own;
+}
+
 static enum cf_err search_target(struct cf_search_context *context, const struct cf_query *query,
                                  const struct cf_target *target, struct cf_engine_answer *found,
                                  struct cf_detail *detail)
@@ -237,6 +248,7 @@ static enum cf_err search_target(struct cf_search_context *context, const struct
                            .vectors = context->vectors,
                            .joint = context->joint,
                            .collapse = to_limit(query->collapse),
+                           .among = collapse_blend(context, query),
                            .deadline_ms = context->deadline_ms,
                            .ask = {.k = (uint32_t)query->k,
                                    .radius = to_limit(query->radius),
@@ -357,7 +369,10 @@ static enum cf_err search_targets(struct cf_search_context *context, const struc
 static enum cf_err answer_query(struct cf_search_context *context, const struct cf_query *query,
                                 struct cf_answer *answer, struct cf_detail *detail)
 {
+    const struct cf_query among = {.space = query->collapse_space};
     enum cf_err err = cf_blend_of(query, &context->blend, detail);
+    if (err == CF_OK && query->collapse_space.len > 0)
+        err = cf_blend_of(&among, &context->among, detail);
     if (err == CF_OK)
         err = check_query(&context->options, query, detail);
     if (err != CF_OK)

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "deploy/cli/fleet.h"
+#include "deploy/cli/query_choice.h"
 #include "deploy/cli/query_wish.h"
+#include "deploy/cli/sure.h"
 #include "deploy/cli/view.h"
 
 /* A target: its result, which borrows from a reply or, when it never was sent, from `detail`. */
@@ -18,6 +20,10 @@ struct query_call {
     struct cf_targets targets;
     struct cf_wish wish;
     const char *space; /* NULL: not given */
+    const char *purpose, *collapse_space;
+    bool is_auto;
+    enum cf_purpose wanted;  /* of is_auto */
+    struct cf_choice choice; /* likewise */
     struct cf_texts images, vectors;
     const char **names; /* of the pictures, or of the albums */
 
@@ -114,21 +120,91 @@ static enum cf_exit ask_all(struct query_call *call)
     return result;
 }
 
+/* ---- which spaces ---- */
+
+/* What was left to us is chosen by what the fleet has: the space for a purpose, and in which covers are made
+ * one. */
+static enum cf_exit settle_spaces(struct query_call *call)
+{
+    struct cf_reply *reply = NULL;
+    struct cf_detail detail = {""};
+    bool to_copy = call->query.collapse > 0 && !call->collapse_space;
+    if (call->collapse_space && strcmp(call->collapse_space, "own") != 0)
+        call->query.collapse_space = cf_str(call->collapse_space);
+    if (!call->is_auto && !to_copy)
+        return CF_EXIT_DONE;
+    struct cf_msg request = {.kind = CF_KIND_INDEX, .index = {.op = CF_INDEX_STATUS}};
+    enum cf_exit result = cf_fleet_call(&call->fleet, &request, cf_str(""), &reply);
+    if (result)
+        return result;
+    const struct cf_indexes *indexes = &reply->msg.indexes;
+    enum cf_err err = CF_OK;
+    if (call->is_auto)
+        err = cf_choice_make(call->wanted, indexes->indexes, indexes->index_count, &call->choice, &detail);
+    if (!err && call->is_auto)
+        cf_choice_apply(&call->choice, &call->query);
+    if (to_copy && cf_choice_has(indexes->indexes, indexes->index_count, "copy"))
+        call->query.collapse_space = cf_str("copy");
+    cf_reply_free(reply);
+    return err ? cf_fleet_tell(&call->fleet, cf_str(""), err, &detail) : CF_EXIT_DONE;
+}
+
 /* ---- printing ---- */
+
+/* Its distances say how sure sameness is. */
+static bool is_sure(const struct query_call *call)
+{
+    return call->query.space_count == 0 && cf_sure_in(call->query.space);
+}
+
+static void chosen_json(struct cf_json *json, const struct query_call *call)
+{
+    if (call->is_auto) {
+        cf_json_word(json, "for", cf_purpose_name(call->wanted));
+        cf_json_object(json, "chosen");
+        for (size_t i = 0; i < call->choice.count; i++)
+            cf_json_real(json, call->choice.weights[i].space.data, call->choice.weights[i].weight);
+        cf_json_end(json);
+    }
+    if (call->query.collapse_space.len > 0)
+        cf_json_text(json, "collapse_space", call->query.collapse_space);
+}
+
+static void chosen_text(const struct query_call *call)
+{
+    for (size_t i = 0; call->is_auto && i < call->choice.count; i++)
+        printf("%s%.*s=%g", i ? "," : "chosen: ", CF_STR_ARG(call->choice.weights[i].space),
+               call->choice.weights[i].weight);
+    if (call->is_auto)
+        printf(" for %s%s\n", cf_purpose_name(call->wanted),
+               call->choice.best ? "" : ", for want of a better space in this fleet");
+    if (call->query.collapse_space.len > 0)
+        printf("made one in %.*s\n", CF_STR_ARG(call->query.collapse_space));
+}
+
+static void result_json(struct cf_json *json, const struct query_call *call,
+                        const struct cf_answer_result *result)
+{
+    if (is_sure(call) && call->targets.kind == CF_TARGET_IMAGE)
+        cf_view_verdict_json(json, result);
+    cf_view_result_json(json, result, is_sure(call));
+}
 
 /* When all failed the answer's own members give way to the first one's error. */
 static enum cf_err print_json(const struct query_call *call, bool all_failed, struct cf_detail *detail)
 {
     struct cf_json *json = cf_json_new();
-    if (!all_failed)
+    if (!all_failed) {
         cf_view_answer_json(json, &call->whole);
+        chosen_json(json, call);
+    }
     if (all_failed || call->targets.count == 1)
-        cf_view_result_json(json, &call->outcomes[0].result);
+        result_json(json, call, &call->outcomes[0].result);
     if (call->targets.count > 1) {
         cf_json_array(json, "results");
         for (size_t i = 0; i < call->targets.count; i++) {
             cf_json_object(json, NULL);
-            cf_view_result_json(json, &call->outcomes[i].result);
+            result_json(json, call, &call->outcomes[i].result);
             cf_json_end(json);
         }
         cf_json_end(json);
@@ -147,10 +223,14 @@ static enum cf_err print_text(const struct query_call *call)
             continue;
         if (call->targets.count > 1)
             printf("%s%.*s\n", i ? "\n" : "", CF_STR_ARG(cf_targets_name(&call->targets, i)));
-        err = cf_view_neighbors_text(result->neighbors, result->neighbor_count, stdout);
+        if (is_sure(call) && call->targets.kind == CF_TARGET_IMAGE)
+            cf_view_verdict_text(result, stdout);
+        err = cf_view_neighbors_text(result->neighbors, result->neighbor_count, is_sure(call), stdout);
     }
-    if (!err)
-        cf_view_answer_text(&call->whole, stdout);
+    if (err)
+        return err;
+    cf_view_answer_text(&call->whole, stdout);
+    chosen_text(call);
     return err;
 }
 
@@ -194,6 +274,8 @@ static enum cf_exit query(struct query_call *call)
     uint64_t deadline_ms = call->query.deadline_ms;
     call->fleet.deadline_ms = (deadline_ms ? deadline_ms : call->fleet.deadline_ms) + 1000;
     enum cf_exit result = cf_fleet_open(&call->fleet);
+    if (!result)
+        result = settle_spaces(call);
     if (!result)
         result = ask_all(call);
     if (!result)
@@ -239,10 +321,35 @@ static enum cf_exit read_vectors(const struct cf_command *command, struct query_
     return err ? cf_fleet_tell(&call->fleet, cf_str(""), err, &detail) : CF_EXIT_DONE;
 }
 
+/* --for alone means --space auto, and that alone means what is similar. */
+static enum cf_exit take_purpose(const struct cf_command *command, struct query_call *call)
+{
+    struct cf_detail detail = {""};
+    bool named_auto = call->space && strcmp(call->space, "auto") == 0;
+    call->is_auto = named_auto || call->purpose;
+    call->wanted = CF_PURPOSE_SIMILAR;
+    if (!call->is_auto)
+        return CF_EXIT_DONE;
+    if (call->purpose && cf_purpose_of(call->purpose, &call->wanted, &detail))
+        return cf_say_usage(command->name, &detail);
+    if (call->wish.spaces || (call->space && !named_auto))
+        return cf_command_misuse(
+            command, "--for chooses the space: it goes with no --space but auto, and no --spaces");
+    if (call->vectors.count > 0)
+        return cf_command_misuse(command,
+                                 "a --vector is of one space: name it, --space auto does not go with it");
+    return CF_EXIT_DONE;
+}
+
 static enum cf_exit choose(const struct cf_command *command, struct query_call *call,
                            const struct cf_args *args)
 {
     struct cf_detail detail = {""};
+    enum cf_exit misuse = take_purpose(command, call);
+    if (misuse)
+        return misuse;
+    if (call->collapse_space && !(call->query.collapse > 0))
+        return cf_command_misuse(command, "--collapse-space goes with --collapse");
     call->query.space = cf_str(call->space ? call->space : "gist");
     if (!take_names(call, args)) {
         cf_say(command->name, cf_str(""), CF_E_NO_MEMORY, NULL);
@@ -300,7 +407,17 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_TEXT,
          .value = &call.space,
          .placeholder = "SPACE",
-         .help = "gray16 or gist (default)"},
+         .help = "gray16, gist (default), copy or style; auto: by --for"},
+        {.name = "for",
+         .kind = CF_OPT_TEXT,
+         .value = &call.purpose,
+         .placeholder = "PURPOSE",
+         .help = "duplicates, similar (default of --space auto) or listening: chooses the space"},
+        {.name = "collapse-space",
+         .kind = CF_OPT_TEXT,
+         .value = &call.collapse_space,
+         .placeholder = "SPACE",
+         .help = "that --collapse is a distance of (default: copy where the fleet has it); own: the query's"},
         {.name = "recall",
          .kind = CF_OPT_REAL,
          .value = &call.query.recall,
@@ -341,28 +458,51 @@ const struct cf_command cf_command_query = {
     .name = "query",
     .usage = "ALBUM... | --image FILE... | --vector FILE",
     .summary = "Which albums look like this one?",
-    .about = "Neighbours by look, nearest first; distances are Euclidean in the space's own units.\n"
-             "\n"
-             "--radius, --filter and --exclude say which albums may be neighbours at all; -k counts those "
-             "that may.\n"
-             "--collapse makes reissues under one cover one result, which tells how many more it stands for: "
-             "0.5 in\n"
-             "gist and 6 in gray16 take in a cover that was cropped by 2 % and compressed again. With "
-             "--spaces the\n"
-             "distance is sqrt(sum of weight * (distance / scale)^2 / sum of weights), scale 2 of gist, 22.5 "
-             "of gray16.\n"
-             "\n"
-             "  coverfleet query R-1 --collapse 0.5\n"
-             "  coverfleet query R-1 --filter genre=Dub --filter genre=Techno -k 50\n"
-             "  coverfleet query R-1 --spaces gist=2,gray16=1 --radius 0.5 --exclude R-2\n"
-             "\n"
-             "With --json one target gives {\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\n"
-             "\"neighbors\":[{\"album\":…,\"distance\":…,…}]}, several give "
-             "\"results\":[{\"neighbors\":[…]},…] instead.\n"
-             "A neighbour that stands for others has \"same_count\" and \"same\":[…], the first 64 of them. "
-             "When all\n"
-             "failed it is {\"error\":…,\"detail\":…} (of the first, with \"results\" when there are "
-             "several), and still\n"
-             "a line each on standard error. Exits 2 for a k, space or vector that is wrong.",
+    .about =
+        "Neighbours by look, nearest first; distances are Euclidean in the space's own units.\n"
+        "\n"
+        "--radius, --filter and --exclude say which albums may be neighbours at all; -k counts those "
+        "that may.\n"
+        "--collapse makes reissues under one cover one result, which tells how many more it stands for. Its "
+        "distance is\n"
+        "one in copy where the fleet has that space, whatever space neighbours are searched in: 0.63 (cosine "
+        "0.8) "
+        "takes in\n"
+        "the same artwork cropped, framed, compressed. With --collapse-space own it is one of the query's "
+        "space: "
+        "0.5 in\n"
+        "gist and 6 in gray16 take in a cover that was cropped by 2 % and compressed again. With --spaces "
+        "the\n"
+        "distance is sqrt(sum of weight * (distance / scale)^2 / sum of weights), scale 2 of gist, 22.5 "
+        "of gray16.\n"
+        "\n"
+        "In copy each neighbour says how sure it is that the artwork is the same: \"same\" above a cosine of "
+        "0.8,\n"
+        "\"probably\" above 0.7, \"look yourself\" above 0.6, else \"no\"; of a picture there is a verdict "
+        "on "
+        "the nearest.\n"
+        "--for chooses the space by the purpose, and says which: duplicates (copy), similar (style), "
+        "listening (cf "
+        "where\n"
+        "the fleet has it, else style and copy); gist, then gray16, where the fleet has none of these.\n"
+        "\n"
+        "  coverfleet query --image photo.jpg --space copy\n"
+        "  coverfleet query R-1 --for similar --collapse 0.63\n"
+        "  coverfleet query R-1 --collapse 0.5 --collapse-space own\n"
+        "  coverfleet query R-1 --filter genre=Dub --filter genre=Techno -k 50\n"
+        "  coverfleet query R-1 --spaces gist=2,gray16=1 --radius 0.5 --exclude R-2\n"
+        "\n"
+        "With --json one target gives {\"space\":…,\"generation\":…,\"exact\":…,\"stale_ms\":…,\n"
+        "\"neighbors\":[{\"album\":…,\"distance\":…,…}]}, several give "
+        "\"results\":[{\"neighbors\":[…]},…] instead.\n"
+        "In copy a neighbour has \"cosine\" and \"sure\", a picture's result \"verdict\"; \"for\" and "
+        "\"chosen\" "
+        "tell what\n"
+        "was chosen, \"collapse_space\" where covers were made one.\n"
+        "A neighbour that stands for others has \"same_count\" and \"same\":[…], the first 64 of them. "
+        "When all\n"
+        "failed it is {\"error\":…,\"detail\":…} (of the first, with \"results\" when there are "
+        "several), and still\n"
+        "a line each on standard error. Exits 2 for a k, space or vector that is wrong.",
     .run = run,
 };

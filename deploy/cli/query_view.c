@@ -1,3 +1,4 @@
+#include "deploy/cli/sure.h"
 #include "deploy/cli/tabular.h"
 #include "deploy/cli/text.h"
 #include "deploy/cli/view.h"
@@ -23,7 +24,7 @@ static void same_json(struct cf_json *json, const struct cf_neighbor *neighbor)
     cf_json_end(json);
 }
 
-void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result)
+void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result, bool sure)
 {
     if (result->error.len > 0) {
         cf_json_text(json, "error", result->error);
@@ -36,6 +37,10 @@ void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *re
         cf_json_object(json, NULL);
         cf_json_text(json, "album", neighbor->album);
         cf_json_real(json, "distance", neighbor->distance);
+        if (sure) {
+            cf_json_real(json, "cosine", cf_sure_cosine(neighbor->distance));
+            cf_json_word(json, "sure", cf_sure_word(cf_sure_cosine(neighbor->distance)));
+        }
         cf_json_text(json, "title", neighbor->title);
         if (neighbor->artist.len > 0)
             cf_json_text(json, "artist", neighbor->artist);
@@ -47,17 +52,32 @@ void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *re
     cf_json_end(json);
 }
 
-enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count, FILE *out)
+static bool any_stands_for_others(const struct cf_neighbor *neighbors, size_t count)
 {
-    static const char *const plain[] = {">", ">DISTANCE", "ALBUM", "ARTIST", "TITLE", NULL};
-    static const char *const collapsed[] = {">", ">DISTANCE", "ALBUM", ">AND", "ARTIST", "TITLE", NULL};
-    bool stands = false;
     for (size_t i = 0; i < count; i++)
-        stands = stands || neighbors[i].same_count > 0;
-    struct cf_tabular *tabular = cf_tabular_new(stands ? collapsed : plain);
+        if (neighbors[i].same_count > 0)
+            return true;
+    return false;
+}
+
+enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count, bool sure, FILE *out)
+{
+    bool stands = any_stands_for_others(neighbors, count);
+    const char *headings[8] = {">", ">DISTANCE"};
+    size_t columns = 2;
+    if (sure)
+        headings[columns++] = "SURE";
+    headings[columns++] = "ALBUM";
+    if (stands)
+        headings[columns++] = ">AND";
+    headings[columns++] = "ARTIST";
+    headings[columns] = "TITLE";
+    struct cf_tabular *tabular = cf_tabular_new(headings);
     for (size_t i = 0; i < count; i++) {
         cf_tabular_cellf(tabular, "%zu", i + 1);
         cf_tabular_cellf(tabular, "%.4f", neighbors[i].distance);
+        if (sure)
+            cf_tabular_cell(tabular, cf_str(cf_sure_word(cf_sure_cosine(neighbors[i].distance))));
         cf_tabular_cell(tabular, neighbors[i].album);
         if (stands && neighbors[i].same_count > 0)
             cf_tabular_cellf(tabular, "%llu more", (unsigned long long)neighbors[i].same_count);
@@ -69,6 +89,32 @@ enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t c
     enum cf_err err = cf_tabular_print(tabular, "", out);
     cf_tabular_free(tabular);
     return err;
+}
+
+static const char *verdict(const struct cf_answer_result *result)
+{
+    return result->neighbor_count ? cf_sure_word(cf_sure_cosine(result->neighbors[0].distance)) : "no";
+}
+
+void cf_view_verdict_text(const struct cf_answer_result *result, FILE *out)
+{
+    double cosine = result->neighbor_count ? cf_sure_cosine(result->neighbors[0].distance) : -1;
+    const char *words = cosine > CF_SURE_SAME       ? "the cover of "
+                        : cosine > CF_SURE_PROBABLY ? "probably the cover of "
+                        : cosine > CF_SURE_LOOK     ? "perhaps, look yourself, the cover of "
+                                                    : "no cover that the fleet knows";
+    fputs(words, out);
+    if (cosine > CF_SURE_LOOK)
+        cf_text_put(out, result->neighbors[0].album);
+    if (result->neighbor_count)
+        fprintf(out, " (cosine %.2f)", cosine);
+    putc('\n', out);
+}
+
+void cf_view_verdict_json(struct cf_json *json, const struct cf_answer_result *result)
+{
+    if (result->error.len == 0)
+        cf_json_word(json, "verdict", verdict(result));
 }
 
 void cf_view_answer_text(const struct cf_answer_whole *whole, FILE *out)

@@ -38,12 +38,17 @@ struct cf_answer_whole {
 /* `{"space":…,"generation":…,"exact":…,"stale_ms":…` (`,"unreadable_shards":…` when there are any) and the
  * object stays open. */
 void cf_view_answer_json(struct cf_json *json, const struct cf_answer_whole *whole);
-/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, artist and genre only when there is one, and
+/* `"neighbors":[{"album":…,"distance":…,"title":…,"artist":…},…]`, artist and genre only when there is one,
+ * and
  * `"same_count":…,"same":[…]` of one that stands for others, or
- * `"error":…,"detail":…`, into the object that is open. */
-void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result);
-enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count,
+ * `"error":…,"detail":…`, into the object that is open. `sure`: distances are those of a space in which it is
+ * known how sure sameness is (sure.h); then each has `"cosine":…,"sure":"same"` behind the distance. */
+void cf_view_result_json(struct cf_json *json, const struct cf_answer_result *result, bool sure);
+enum cf_err cf_view_neighbors_text(const struct cf_neighbor *neighbors, size_t count, bool sure,
                                    FILE *out) CF_MUST_CHECK;
+/* Whose cover is it? A line for people and `"verdict":"same"` of the nearest, by sure.h. */
+void cf_view_verdict_text(const struct cf_answer_result *result, FILE *out);
+void cf_view_verdict_json(struct cf_json *json, const struct cf_answer_result *result);
 void cf_view_answer_text(const struct cf_answer_whole *whole, FILE *out);
 
 #endif

@@ -100,7 +100,7 @@ static void answers_have_the_promised_shape(void **state)
         .space = cf_str("gist"), .generation = 3, .exact = true, .stale_ms = 12};
     struct cf_json *json = cf_json_new();
     cf_view_answer_json(json, &whole);
-    cf_view_result_json(json, &good);
+    cf_view_result_json(json, &good, false);
     prints(json, "{\"space\":\"gist\",\"generation\":3,\"exact\":true,\"stale_ms\":12,\"neighbors\":["
                  "{\"album\":\"R-2\",\"distance\":0.5,\"title\":\"Two\",\"artist\":\"B\"},"
                  "{\"album\":\"R-3\",\"distance\":1.25,\"title\":\"\",\"genre\":\"Dub\",\"same_count\":70,"
@@ -108,7 +108,7 @@ static void answers_have_the_promised_shape(void **state)
     char *text = NULL;
     size_t size = 0;
     FILE *table = open_memstream(&text, &size);
-    assert_int_equal(cf_view_neighbors_text(neighbors, 2, table), CF_OK);
+    assert_int_equal(cf_view_neighbors_text(neighbors, 2, false, table), CF_OK);
     fclose(table);
     assert_non_null(strstr(text, "70 more"));
     free(text);
@@ -120,8 +120,53 @@ static void answers_have_the_promised_shape(void **state)
     prints(json,
            "{\"space\":\"gist\",\"generation\":3,\"exact\":false,\"stale_ms\":12,\"unreadable_shards\":1}\n");
     json = cf_json_new();
-    cf_view_result_json(json, &bad);
+    cf_view_result_json(json, &bad, false);
     prints(json, "{\"error\":\"flagged\",\"detail\":\"no contrast\"}\n");
+}
+
+static void verdict_is(double distance, const char *word, const char *sentence)
+{
+    struct cf_neighbor neighbor = {.album = cf_str("R-2"), .distance = distance};
+    const struct cf_answer_result result = {.neighbors = &neighbor, .neighbor_count = distance >= 0 ? 1 : 0};
+    char *text = NULL, expected[64];
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    cf_view_verdict_text(&result, out);
+    fclose(out);
+    assert_string_equal(text, sentence);
+    free(text);
+    struct cf_json *json = cf_json_new();
+    cf_view_verdict_json(json, &result);
+    snprintf(expected, sizeof expected, "{\"verdict\":\"%s\"}\n", word);
+    prints(json, expected);
+}
+
+static void answers_say_how_sure_they_are(void **state)
+{
+    (void)state;
+    struct cf_neighbor neighbors[] = {{.album = cf_str("R-2"), .distance = 0.5},
+                                      {.album = cf_str("R-3"), .distance = 1, .same_count = 2}};
+    const struct cf_answer_result result = {.neighbors = neighbors, .neighbor_count = 2};
+    struct cf_json *json = cf_json_new();
+    cf_view_result_json(json, &result, true);
+    prints(json,
+           "{\"neighbors\":[{\"album\":\"R-2\",\"distance\":0.5,\"cosine\":0.875,\"sure\":\"same\",\"title\":"
+           "\"\"},"
+           "{\"album\":\"R-3\",\"distance\":1.0,\"cosine\":0.5,\"sure\":\"no\",\"title\":\"\",\"same_count\":2,"
+           "\"same\":[]}]}\n");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *table = open_memstream(&text, &size);
+    assert_int_equal(cf_view_neighbors_text(neighbors, 2, true, table), CF_OK);
+    fclose(table);
+    assert_non_null(strstr(text, "SURE"));
+    assert_non_null(strstr(text, "same"));
+    free(text);
+    verdict_is(0.5, "same", "the cover of R-2 (cosine 0.88)\n");
+    verdict_is(0.7, "probably", "probably the cover of R-2 (cosine 0.76)\n");
+    verdict_is(0.8, "look yourself", "perhaps, look yourself, the cover of R-2 (cosine 0.68)\n");
+    verdict_is(1, "no", "no cover that the fleet knows (cosine 0.50)\n");
+    verdict_is(-1, "no", "no cover that the fleet knows\n");
 }
 
 static struct cf_worker_status workers[] = {
@@ -339,6 +384,7 @@ int main(void)
         cmocka_unit_test(writer_nests_repairs_and_rounds),
         cmocka_unit_test(push_ends_with_exactly_five_counts),
         cmocka_unit_test(answers_have_the_promised_shape),
+        cmocka_unit_test(answers_say_how_sure_they_are),
         cmocka_unit_test(status_has_the_promised_shape),
         cmocka_unit_test(status_tells_people_what_matters),
         cmocka_unit_test(stories_are_whole),

@@ -85,6 +85,11 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query a --recall 1.5", CF_EXIT_USAGE, "--recall");
     calls("query a --recall nan", CF_EXIT_USAGE, "--recall");
     calls("query a --speed 9", CF_EXIT_USAGE, "--speed");
+    calls("query a --for dancing", CF_EXIT_USAGE, "listening");
+    calls("query a --for similar --space gist", CF_EXIT_USAGE, "--for");
+    calls("query a --space auto --spaces gist=1", CF_EXIT_USAGE, "--spaces");
+    calls("query --vector f --space auto", CF_EXIT_USAGE, "--vector");
+    calls("query a --collapse-space copy", CF_EXIT_USAGE, "--collapse");
     calls("query a --radius -1", CF_EXIT_USAGE, "--radius is -1");
     calls("query a --collapse nan", CF_EXIT_USAGE, "--collapse");
     calls("query a --filter artist", CF_EXIT_USAGE, "KEY=VALUE");

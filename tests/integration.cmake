@@ -13,6 +13,7 @@ cf_integration(redescribe 180 integration redescribe.py)
 cf_integration(vectors 180 integration vectors.py)
 cf_integration(fleet_load_short 180 integration ../bench/fleet_load.py --count 3000 --
   --seconds 2 --warm 200ms --rebuild-every 1s --rate 100 --push-rate 50)
+cf_integration(duplicates 180 integration duplicates.py)
 cf_integration(looks_bench_short 180 integration looks.py)
 cf_integration(quarantine 60 integration quarantine.py)
 cf_integration(kills 400 integration kills.py)

@@ -193,12 +193,12 @@ static size_t push_from(struct looks_gallery *gallery, size_t at)
     return at;
 }
 
-static bool is_settled(struct looks_gallery *gallery, uint64_t *indexed)
+static bool is_settled(struct looks_gallery *gallery, uint64_t *described)
 {
     struct cf_reply *reply = call(gallery, &(struct cf_msg){.kind = CF_KIND_STATUS});
     const struct cf_status *status = &reply->msg.status;
     bool settled = status->queued + status->delayed + status->leased + status->described == 0;
-    *indexed = status->indexed;
+    *described = status->described + status->indexed;
     cf_reply_free(reply);
     return settled;
 }
@@ -226,7 +226,7 @@ static void look_up(struct looks_gallery *gallery)
 void looks_gallery_push(struct looks_gallery *gallery)
 {
     struct cf_progress progress;
-    uint64_t indexed = 0;
+    uint64_t described = 0;
     cf_progress_init(&progress, stderr, false, cf_clock_mono_ms());
     for (size_t at = 0; at < gallery->count;) {
         at = push_from(gallery, at);
@@ -234,8 +234,9 @@ void looks_gallery_push(struct looks_gallery *gallery)
     }
     cf_progress_clear(&progress);
     cf_progress_init(&progress, stderr, false, cf_clock_mono_ms());
-    while (!is_settled(gallery, &indexed)) {
-        cf_progress_show(&progress, indexed, 0, "albums in the index", cf_clock_mono_ms());
+    while (!is_settled(gallery, &described)) {
+        cf_progress_show(&progress, described, 0, "albums described; until all are indexed",
+                         cf_clock_mono_ms());
         (void)poll(NULL, 0, LOOK_MS);
     }
     cf_progress_clear(&progress);

@@ -235,6 +235,17 @@ struct looks_score looks_mean(const struct looks_result *result, size_t space)
 
 /* ---- genres ---- */
 
+const struct looks_mix looks_mixes[LOOKS_MIX_COUNT] = {
+    {"gray16", {{"gray16", 1}}},
+    {"gist", {{"gist", 1}}},
+    {"copy", {{"copy", 1}}},
+    {"style", {{"style", 1}}},
+    {"style + copy", {{"style", 1}, {"copy", 1}}},
+    {"style + gist", {{"style", 1}, {"gist", 1}}},
+    {"3 style + gist", {{"style", 3}, {"gist", 1}}},
+    {"2 style + gist + gray16", {{"style", 2}, {"gist", 1}, {"gray16", 1}}},
+};
+
 struct genres {
     const struct looks_gallery *gallery;
     double *scores; /* of the space at hand: genre_count an album */
@@ -253,7 +264,20 @@ static void count_genres(void *arg, size_t i, const struct cf_answer *answer)
                     genres->scores[(genres->at + t) * gallery->genre_count + g] += 1. / LOOKS_GENRE_K;
 }
 
-static double genre_auc(struct looks_gallery *gallery, size_t space, const size_t *albums,
+static void set_mix(const struct looks_mix *mix, struct cf_weight weights[3], struct cf_query *query)
+{
+    size_t count = 0;
+    for (; count < 3 && mix->parts[count].space; count++)
+        weights[count] = (struct cf_weight){cf_str(mix->parts[count].space), mix->parts[count].weight};
+    if (count == 1) {
+        query->space = weights[0].space;
+        return;
+    }
+    query->spaces = weights;
+    query->space_count = count;
+}
+
+static double genre_auc(struct looks_gallery *gallery, const struct looks_mix *mix, const size_t *albums,
                         const size_t *labels, size_t count, double recall)
 {
     struct cf_str names[LOOKS_GENRES_MAX];
@@ -267,13 +291,14 @@ static double genre_auc(struct looks_gallery *gallery, size_t space, const size_
         number = smaller(ALBUMS_A_MESSAGE, count - genres.at);
         for (size_t i = 0; i < number; i++)
             targets[i].album = cf_str(gallery->covers[albums[genres.at + i]].id);
-        struct cf_query query = {.space = cf_str(cf_spaces[space].name),
-                                 .k = LOOKS_GENRE_K,
+        struct cf_weight weights[3];
+        struct cf_query query = {.k = LOOKS_GENRE_K,
                                  .recall = recall,
                                  .filters = &filter,
                                  .filter_count = 1,
                                  .targets = targets,
                                  .target_count = number};
+        set_mix(mix, weights, &query);
         looks_gallery_ask(gallery, &query, 1, count_genres, &genres);
     }
     double auc = looks_mean_auc(genres.scores, labels, count, gallery->genre_count);
@@ -292,9 +317,10 @@ void looks_measure_genres(struct looks_gallery *gallery, const struct looks_opti
             albums[result->labelled] = i;
             labels[result->labelled++] = gallery->covers[i].genre;
         }
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
-        result->genre_auc[s] =
-            result->labelled ? genre_auc(gallery, s, albums, labels, result->labelled, options->recall) : NAN;
+    for (size_t m = 0; m < LOOKS_MIX_COUNT; m++)
+        result->genre_auc[m] = result->labelled ? genre_auc(gallery, &looks_mixes[m], albums, labels,
+                                                            result->labelled, options->recall)
+                                                : NAN;
     free(albums);
     free(labels);
 }

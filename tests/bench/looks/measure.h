@@ -6,7 +6,17 @@
 #include "tests/bench/looks/attacks.h"
 #include "tests/bench/looks/gallery.h"
 
-enum { LOOKS_K = 10, LOOKS_GENRE_K = 20, LOOKS_ATTACKS_MAX = 64 };
+/* What the genres are asked for in: every space, and some together. */
+struct looks_mix {
+    const char *name;
+    struct {
+        const char *space;
+        double weight;
+    } parts[3];
+};
+extern const struct looks_mix looks_mixes[];
+
+enum { LOOKS_K = 10, LOOKS_GENRE_K = 20, LOOKS_ATTACKS_MAX = 64, LOOKS_MIX_COUNT = 8 };
 
 /* A cover is no query when another picture of the gallery has a cosine above this with it in the space
  * `copy`: most such pairs are reissues of one artwork, and either is a right answer. */
@@ -17,7 +27,8 @@ struct looks_options {
     uint64_t seed;
     unsigned threads;
     double recall;               /* asked of the trees */
-    bool spaces[CF_SPACE_COUNT]; /* that attacked covers are asked for in; the genres are asked for in all */
+    bool spaces[CF_SPACE_COUNT]; /* that attacked covers are asked for in; the genres are asked for in all and
+                                    in mixes */
 };
 
 struct looks_score {
@@ -32,7 +43,7 @@ struct looks_result {
     size_t labelled;
     /* Of the covers whose genre is known: an album's score of a genre is the share of that genre among its
      * LOOKS_GENRE_K nearest albums whose genre is known; looks_mean_auc over genres. NaN without any. */
-    double genre_auc[CF_SPACE_COUNT];
+    double genre_auc[LOOKS_MIX_COUNT];
 };
 
 /* Both fill their part of the result. What a bench cannot go on without ends the program. */

@@ -72,14 +72,14 @@ static void print_genres(const struct looks_report *report, FILE *out)
             "genres; .5 is "
             "chance:\n\n|",
             LOOKS_GENRE_K, report->result->labelled, report->gallery->genre_count);
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
-        fprintf(out, " %s |", cf_spaces[s].name);
+    for (size_t m = 0; m < LOOKS_MIX_COUNT; m++)
+        fprintf(out, " %s |", looks_mixes[m].name);
     fprintf(out, "\n|");
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
+    for (size_t m = 0; m < LOOKS_MIX_COUNT; m++)
         fprintf(out, "---|");
     fprintf(out, "\n|");
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
-        fprintf(out, " %.3f |", report->result->genre_auc[s]);
+    for (size_t m = 0; m < LOOKS_MIX_COUNT; m++)
+        fprintf(out, " %.3f |", report->result->genre_auc[m]);
     fprintf(out, "\n");
 }
 
@@ -146,8 +146,8 @@ enum cf_err looks_report_json(const struct looks_report *report, const char *pat
     cf_json_uint(json, "labelled", report->result->labelled);
     cf_json_uint(json, "genres", report->gallery->genre_count);
     cf_json_object(json, "genre_auc");
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
-        cf_json_real(json, cf_spaces[s].name, report->result->genre_auc[s]);
+    for (size_t m = 0; m < LOOKS_MIX_COUNT; m++)
+        cf_json_real(json, looks_mixes[m].name, report->result->genre_auc[m]);
     cf_json_end(json);
     enum cf_err err = cf_json_print(json, out, detail);
     cf_json_free(json);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "common/base/cpu.h"
-#include "tests/bench/ann/crew.h"
+#include "common/base/crew.h"
 #include "tests/bench/ann/vecs.h"
 #include "tests/bench/looks/report.h"
 
@@ -81,7 +81,7 @@ static struct call parse(int argc, char **argv)
         misuse("--queries is 1 to 1000000");
     if (!(call.options.recall > 0 && call.options.recall <= 1))
         misuse("--recall is above 0 and at most 1");
-    if (call.options.threads < 1 || call.options.threads > BENCH_THREADS_MAX)
+    if (call.options.threads < 1 || call.options.threads > CF_CREW_THREADS_MAX)
         misuse("--threads is 1 to 64");
     return call;
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/crew.h"
 #include "deploy/cli/progress.h"
-#include "tests/bench/ann/crew.h"
 #include "tests/bench/ann/describe.h"
 #include "tests/bench/ann/vecs.h"
 #include "tests/bench/looks/scores.h"
@@ -101,13 +101,12 @@ static void write_pnm(const struct cf_image *image, struct cf_buf *file)
         bench_give_up("out of memory");
 }
 
-static void attack_one(void *arg, unsigned thread, size_t i)
+static void attack_one(void *arg, size_t i)
 {
     struct batch *batch = arg;
     const struct looks_cover *cover = &batch->gallery->covers[batch->covers[i]];
     struct cf_image image = {0};
     struct cf_detail detail = {""};
-    (void)thread;
     struct cf_rng rng = cf_rng(batch->options->seed ^
                                cf_xxh3((struct cf_bytes){(const uint8_t *)cover->id, LOOKS_ID_BYTES - 1}));
     rng = cf_rng(cf_rng_u64(&rng) ^ (uint64_t)(batch->attack - looks_attacks) << 32);
@@ -198,7 +197,8 @@ void looks_measure_attacks(struct looks_gallery *gallery, const struct looks_opt
         for (size_t at = 0; at < drawing.query_count; at += batch->count) {
             batch->covers = drawing.queries + at;
             batch->count = smaller(BATCH, drawing.query_count - at);
-            bench_crew_run(options->threads, batch->count, attack_one, batch);
+            CF_CHECK(cf_crew_run(&(struct cf_crew){options->threads, NULL, NULL}, batch->count, attack_one,
+                                 batch) == CF_OK);
             ask_batch(batch);
             cf_progress_show(&progress, a * drawing.query_count + at,
                              looks_attack_count * drawing.query_count, "attacked covers asked for",

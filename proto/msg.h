@@ -455,6 +455,9 @@ struct cf_published {
 
 struct cf_rebuild {
     struct cf_str space; /* empty is every space */
+    /* 0, or: no order to build, but the news that this order to describe again, which included the space, is
+     * done */
+    uint64_t redescribed;
 };
 
 /* On the PUB socket: frame 0 is the event's name, frame 1 this message.

@@ -464,6 +464,7 @@ static const struct cf_field published_fields[] = {
 };
 static const struct cf_field rebuild_fields[] = {
     SPACE(struct cf_rebuild, 0),
+    UINT(struct cf_rebuild, redescribed, 0, 0, 0),
 };
 
 static const struct cf_field redescribe_order_fields[] = {

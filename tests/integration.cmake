@@ -10,6 +10,7 @@ cf_integration(bad_input 180 integration bad_input.py)
 cf_integration(features 180 integration features.py)
 cf_integration(push 120 integration push.py)
 cf_integration(redescribe 180 integration redescribe.py)
+cf_integration(versions 240 integration versions.py)
 cf_integration(vectors 180 integration vectors.py)
 cf_integration(fleet_load_short 180 integration ../bench/fleet_load.py --count 3000 --
   --seconds 2 --warm 200ms --rebuild-every 1s --rate 100 --push-rate 50)

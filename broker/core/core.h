@@ -35,6 +35,8 @@ struct cf_core_config {
     uint64_t quarantine_max;    /* contents to remember, the oldest are forgotten; 0: none */
     const struct cf_str *roots; /* borrowed for the core's life, like the others */
     size_t root_count;
+    struct cf_str
+        late_space; /* that the fleet may come to have: it is let through, and nothing waits for it */
     struct cf_str spaces[CF_CORE_SPACES_MAX]; /* an album is indexed when it is in an index of each */
     size_t space_count;
     struct cf_str version; /* of the program */

@@ -207,7 +207,7 @@ bool has_space(const struct cf_core *core, struct cf_str space)
     for (size_t i = 0; i < core->config.space_count; i++)
         if (cf_str_equal(core->config.spaces[i], space))
             return true;
-    return false;
+    return core->config.late_space.len && cf_str_equal(core->config.late_space, space);
 }
 
 enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space, struct cf_detail *detail)
@@ -472,9 +472,11 @@ static uint64_t tail_of(struct cf_core *core, const struct index *index)
 static struct recall recall_of(const struct cf_core *core, const struct index *index)
 {
     struct recall sum = {0, 0};
-    size_t space = 0; /* there is no index of an unknown one */
-    while (space + 1 < core->config.space_count && !cf_str_is(core->config.spaces[space], index->space))
+    size_t space = 0;
+    while (space < core->config.space_count && !cf_str_is(core->config.spaces[space], index->space))
         space++;
+    if (space == core->config.space_count) /* one that came later: its workers' checks are not kept */
+        return sum;
     for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
         sum.mean += worker->recalls[space].mean * (double)worker->recalls[space].checks;
         sum.checks += worker->recalls[space].checks;

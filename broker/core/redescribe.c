@@ -115,6 +115,19 @@ static bool is_finished(const struct cf_core *core)
     return adopts && r->shards;
 }
 
+/* An indexer may have waited for all albums to have a space's next version. */
+void redescribe_news(struct cf_core *core, const struct worker *indexer, struct cf_out *out)
+{
+    const struct redescription *r = &core->redescription;
+    bool late = false;
+    for (size_t i = 0; i < r->space_count; i++)
+        late = late || cf_str_is(core->config.late_space, r->spaces[i]);
+    if (!r->finished || !late)
+        return;
+    struct cf_out_item *item = cf_out_add(out, CF_OUT_WORKER, worker_peer(indexer), CF_KIND_REBUILD, 0);
+    item->msg.rebuild = (struct cf_rebuild){.space = core->config.late_space, .redescribed = r->order};
+}
+
 void redescribe_progress(struct cf_core *core, struct worker *worker, const struct cf_heartbeat *heartbeat,
                          struct cf_out *out)
 {
@@ -127,8 +140,13 @@ void redescribe_progress(struct cf_core *core, struct worker *worker, const stru
     for (size_t i = 0; i < heartbeat->redescribed_count; i++)
         shard_report(core, &heartbeat->redescribed[i]);
     r->finished = is_finished(core);
-    if (r->finished && core->loaded)
+    if (!r->finished)
+        return;
+    if (core->loaded)
         meta_save(core, out);
+    for (const struct worker *other = core->workers; other; other = other->hh.next)
+        if (other->role == CF_ROLE_INDEXER)
+            redescribe_news(core, other, out);
 }
 
 /* ---- what clients ask ---- */
@@ -153,6 +171,8 @@ static enum cf_err start(struct cf_core *core, struct cf_now now, const struct c
     for (size_t i = 0; wish->space_count == 0 && i < core->config.space_count; i++)
         if (!space_add(r, core->config.spaces[i]))
             break;
+    if (wish->space_count == 0 && core->config.late_space.len)
+        (void)space_add(r, core->config.late_space);
     meta_save(core, out);
     redescribe_tell(core, out);
     return CF_OK;

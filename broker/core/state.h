@@ -343,6 +343,8 @@ enum cf_err fail_unknown_space(const struct cf_core *core, struct cf_str space, 
 /* ---- redescribe.c ---- */
 void on_redescribe(struct cf_core *core, struct cf_now now, struct cf_bytes peer, const struct cf_msg *msg,
                    struct cf_out *out);
+/* To an indexer, when an order with the late space is done. */
+void redescribe_news(struct cf_core *core, const struct worker *indexer, struct cf_out *out);
 /* The open order, to every descriptor. */
 void redescribe_tell(struct cf_core *core, struct cf_out *out);
 void redescribe_progress(struct cf_core *core, struct worker *worker, const struct cf_heartbeat *heartbeat,

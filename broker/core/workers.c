@@ -223,6 +223,8 @@ static void on_register(struct cf_core *core, struct cf_now now, struct cf_bytes
         removals_replay(core, peer, out);
     if (worker->role == CF_ROLE_DESCRIPTOR)
         redescribe_tell(core, out);
+    if (worker->role == CF_ROLE_INDEXER)
+        redescribe_news(core, worker, out);
     event_of_worker(core, now, "joined", worker, out);
 }
 

@@ -21,21 +21,44 @@ struct cf_space {
     enum cf_metric metric;
     double scale; /* the root mean square distance of two covers drawn by chance, rounded: distances of
                      several spaces are added in this unit (PROTOCOL.md) */
+    const char *folder; /* of its indexes, below HOME/data/index */
 };
 
-/* gray16 (256), gist (960), copy (128), style (64) */
-enum { CF_SPACE_GRAY16, CF_SPACE_GIST, CF_SPACE_COPY, CF_SPACE_STYLE, CF_SPACE_COUNT };
-extern const struct cf_space cf_spaces[CF_SPACE_COUNT];
+/* gray16 (256), gist (960), copy (128), style (64); then `cf`, whose model is the fleet's own (models.h): the
+ * version that is served, and the one that is to take its place. Both are described, followed and indexed;
+ * the name is that of the first. */
+enum {
+    CF_SPACE_GRAY16,
+    CF_SPACE_GIST,
+    CF_SPACE_COPY,
+    CF_SPACE_STYLE,
+    CF_SPACE_FIXED_COUNT,
+    CF_SPACE_CF = CF_SPACE_FIXED_COUNT,
+    CF_SPACE_CF_NEXT,
+    CF_SPACE_COUNT
+};
+extern const struct cf_space *const cf_spaces; /* [CF_SPACE_COUNT] */
 
-/* Takes over which spaces the fleet has (descriptor.spaces); before, it has all. CF_E_UNKNOWN_SPACE names the
- * one that there is not. Once, before other threads. */
-enum cf_err cf_spaces_enable(const struct cf_config *config, struct cf_detail *detail) CF_MUST_CHECK;
+/* Takes over which spaces the fleet has: those of descriptor.spaces, and cf where `home` (NULL: not asked)
+ * holds a model of it; before, it has all but cf. CF_E_UNKNOWN_SPACE names the one that there is not; what
+ * reading the served model fails with. One that is to take its place and cannot be read is left out:
+ * `complaint` (may be NULL, else "") says why. Once, before other threads. */
+enum cf_err cf_spaces_enable(const struct cf_config *config, const struct cf_home *home,
+                             struct cf_detail *complaint, struct cf_detail *detail) CF_MUST_CHECK;
+/* Whether the home holds other models of cf, or serves another, than when the spaces were enabled: the
+ * process should leave, to be started anew. Looks at the disk. One thread. */
+bool cf_spaces_are_stale(void);
+/* When the model of cf's next version was put into the home, wall clock; 0 without one. */
+uint64_t cf_spaces_next_put_ms(void);
+/* From now on that version is the served one, for processes that start. As writing a file fails. */
+enum cf_err cf_spaces_promote(struct cf_detail *detail) CF_MUST_CHECK;
 bool cf_space_is_enabled(size_t space); /* any thread */
 /* The first enabled one that is not before `space`; CF_SPACE_COUNT behind the last. Any thread. */
 size_t cf_space_from(size_t space);
-/* Loads the model of copy and style if one of them is enabled: descriptor.model, or the file that came with
- * the program, ../share/coverfleet beside its folder. Fails as cf_covernet_model_open. Starts no thread, but
- * initialises OpenMP: after all forks. Once, before the first describer. */
+/* Loads the model of copy and style if one of them is enabled, or cf is computed from them: descriptor.model,
+ * or the file that came with the program, ../share/coverfleet beside its folder. Fails as
+ * cf_covernet_model_open. Starts no thread, but initialises OpenMP: after all forks. Once, before the first
+ * describer. */
 enum cf_err cf_spaces_load(const struct cf_config *config, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_spaces_unload(void); /* after the last describer; what is loaded may be loaded again */
 /* Without a configuration (NULL) both mean the file that came with the program.

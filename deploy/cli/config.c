@@ -70,9 +70,13 @@ static enum cf_err load(struct cf_config *config, const struct cf_home *home, co
 }
 
 /* Whether the spaces exist, and the model that some of them need is there and sound. */
-static enum cf_err check_spaces(const struct cf_config *config, struct cf_detail *detail)
+static enum cf_err check_spaces(const struct cf_config *config, const struct cf_home *home,
+                                struct cf_detail *detail)
 {
-    enum cf_err err = cf_spaces_enable(config, detail);
+    struct cf_detail complaint = {""};
+    enum cf_err err = cf_spaces_enable(config, home, &complaint, detail);
+    if (!err && complaint.text[0])
+        err = cf_fail(detail, CF_E_CORRUPT, "%s", complaint.text);
     if (!err)
         err = cf_spaces_load(config, detail);
     cf_spaces_unload();
@@ -92,7 +96,7 @@ static enum cf_exit operate(const struct cf_command *command, struct cf_config *
     if (!err)
         err = load(config, &home, strcmp(op, "get") == 0 ? NULL : value, &detail);
     if (!err && strcmp(op, "check") == 0)
-        err = check_spaces(config, &detail);
+        err = check_spaces(config, &home, &detail);
     if (err) {
         cf_say(command->name, cf_str(""), err, &detail);
         return err == CF_E_INVALID || err == CF_E_UNKNOWN_SPACE ? CF_EXIT_USAGE : cf_exit_of(err);

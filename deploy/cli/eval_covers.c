@@ -258,7 +258,7 @@ static enum cf_err score_look(struct cf_eval *eval, const struct look *look, str
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
-    for (size_t i = 0; i < CF_SPACE_COUNT && !err; i++) {
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT && !err; i = cf_space_from(i + 1)) {
         struct look look = {.space = &cf_spaces[i]};
         err = describe_covers(eval, &look, detail);
         if (!err)

@@ -81,7 +81,7 @@ static void measure(struct cf_indexing *indexing, const char *what, uint64_t cou
             printf("{\"build\": \"%s\", \"count\": %llu, \"ms\": %llu, \"cpu_ms\": %llu}\n", what,
                    (unsigned long long)count, (unsigned long long)(cf_clock_mono_ms() - started_ms),
                    (unsigned long long)(cpu_ms() - used_ms));
-        for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+        for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
             cf_publication_free(round.published[i]);
         usleep(BETWEEN_ROUNDS_US);
     }

@@ -85,8 +85,9 @@ static void decode_in_child(struct bench *bench, size_t i)
 static void describe(struct bench *bench, size_t i)
 {
     struct cf_detail detail = {""};
-    float *const out[CF_SPACE_COUNT] = {bench->gray16[i], bench->gist[i], bench->copy[i], bench->style[i]};
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
+    float *const out[CF_SPACE_FIXED_COUNT] = {bench->gray16[i], bench->gist[i], bench->copy[i],
+                                              bench->style[i]};
+    for (size_t s = 0; s < CF_SPACE_FIXED_COUNT; s++) {
         bool constant;
         if (cf_describe(bench->describer, &cf_spaces[s], bench->decoded[i].rgb, CF_THUMB_SIDE, CF_THUMB_SIDE,
                         out[s], &constant, &detail) != CF_OK)
@@ -108,13 +109,14 @@ static void write_one(struct bench *bench, size_t i)
     snprintf(id, sizeof id, "album-%llu", (unsigned long long)++bench->seq);
     struct cf_shard_album album = {
         .version = {1, bench->seq}, .stored_ms = 1, .width = 300, .height = 300, .source = cf_str("bytes")};
-    struct cf_shard_vector vectors[CF_SPACE_COUNT] = {
+    struct cf_shard_vector vectors[CF_SPACE_FIXED_COUNT] = {
         {cf_str(cf_spaces[0].name), cf_spaces[0].version, bench->gray16[i], cf_spaces[0].dim},
         {cf_str(cf_spaces[1].name), cf_spaces[1].version, bench->gist[i], cf_spaces[1].dim},
         {cf_str(cf_spaces[2].name), cf_spaces[2].version, bench->copy[i], cf_spaces[2].dim},
         {cf_str(cf_spaces[3].name), cf_spaces[3].version, bench->style[i], cf_spaces[3].dim}};
     struct cf_bytes thumb = {bench->decoded[i].jpeg, bench->decoded[i].jpeg_bytes};
-    enum cf_err err = cf_shard_put(bench->shard, cf_str(id), &album, vectors, CF_SPACE_COUNT, thumb, &detail);
+    enum cf_err err =
+        cf_shard_put(bench->shard, cf_str(id), &album, vectors, CF_SPACE_FIXED_COUNT, thumb, &detail);
     if (err == CF_OK && ((i + 1) % BATCH == 0 || i + 1 == bench->count))
         err = cf_shard_commit(bench->shard, &detail);
     if (err != CF_OK)

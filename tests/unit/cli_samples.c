@@ -109,7 +109,7 @@ static void the_neighbours_of_a_disc_are_discs(void **state)
     (void)state;
     assert_int_equal(cf_spaces_load(NULL, NULL), CF_OK);
     struct cf_describer *describer = cf_describer_new();
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
+    for (size_t s = 0; s < CF_SPACE_FIXED_COUNT; s++) {
         const struct cf_space *space = &cf_spaces[s];
         float *vectors = calloc((size_t)COUNT * space->dim, sizeof *vectors);
         for (size_t i = 0; i < COUNT; i++)

@@ -79,7 +79,7 @@ static int tear_down(void **state)
     static const struct cf_home home;
     cf_config_default(&all, &home);
     cf_spaces_unload();
-    return cf_spaces_enable(&all, NULL) == CF_OK ? 0 : -1;
+    return cf_spaces_enable(&all, NULL, NULL, NULL) == CF_OK ? 0 : -1;
 }
 
 static enum cf_err describe(struct cf_describer *describer, size_t space, float *out, bool *constant)
@@ -155,7 +155,7 @@ static void nothing_is_allocated_for_a_cover(void **state)
     for (uint64_t round = 0; round < 20; round++) {
         size_t before = atomic_load(&allocations);
         noise(100 + round);
-        for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+        for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
             assert_int_equal(describe(describer, space, out, &constant), CF_OK);
         if (round > 0)
             assert_int_equal(atomic_load(&allocations), before);
@@ -195,7 +195,7 @@ static void a_bad_model_is_refused_by_name(void **state)
     assert_non_null(strstr(detail.text, path));
     /* A fleet without these spaces needs none. */
     config.space_count = 2;
-    assert_int_equal(cf_spaces_enable(&config, &detail), CF_OK);
+    assert_int_equal(cf_spaces_enable(&config, NULL, NULL, &detail), CF_OK);
     assert_int_equal(cf_spaces_load(&config, &detail), CF_OK);
 }
 
@@ -206,11 +206,11 @@ static void a_fleet_has_the_spaces_that_it_names(void **state)
     snprintf(config.spaces[0], sizeof config.spaces[0], "style");
     snprintf(config.spaces[1], sizeof config.spaces[1], "gist");
     config.space_count = 2;
-    assert_int_equal(cf_spaces_enable(&config, &detail), CF_OK);
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    assert_int_equal(cf_spaces_enable(&config, NULL, NULL, &detail), CF_OK);
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         assert_int_equal(cf_space_is_enabled(i), i == CF_SPACE_GIST || i == CF_SPACE_STYLE);
     snprintf(config.spaces[0], sizeof config.spaces[0], "stile");
-    assert_int_equal(cf_spaces_enable(&config, &detail), CF_E_UNKNOWN_SPACE);
+    assert_int_equal(cf_spaces_enable(&config, NULL, NULL, &detail), CF_E_UNKNOWN_SPACE);
     assert_non_null(strstr(detail.text, "stile"));
     assert_true(cf_space_is_enabled(CF_SPACE_STYLE)); /* as it was */
 }

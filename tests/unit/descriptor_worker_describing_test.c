@@ -94,7 +94,7 @@ static enum cf_err album_in(const char *path, const char *id, struct cf_arena *a
     enum cf_err err = cf_shard_album(shard, cf_str(id), arena, album, NULL);
     if (err == CF_OK && !album->removed) {
         static float values[CF_DIM_MAX];
-        for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+        for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
             assert_int_equal(cf_shard_vector(shard, cf_str(id), cf_str(cf_spaces[i].name),
                                              cf_spaces[i].version, values, cf_spaces[i].dim, NULL),
                              CF_OK);

@@ -75,7 +75,7 @@ static void what_gets_into_an_index(void **state)
 
 static void damage(uint64_t generation)
 {
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++) {
         char path[CF_HOME_PATH_MAX];
         struct stat info;
         assert_int_equal(

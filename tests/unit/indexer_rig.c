@@ -18,7 +18,7 @@ enum { PATIENCE_MS = 120000, BETWEEN_ROUNDS_US = 5000 };
 
 struct cf_config rig_config;
 struct cf_home rig_home;
-size_t rig_space_count = CF_SPACE_COUNT;
+size_t rig_space_count = CF_SPACE_FIXED_COUNT;
 
 int rig_set_up(void **state)
 {
@@ -56,8 +56,8 @@ void rig_add(struct cf_shard *shard, const char *id, uint64_t seq, float value, 
     static float values[CF_ANN_DIM_MAX];
     for (size_t i = 0; i < CF_ANN_DIM_MAX; i++)
         values[i] = value;
-    struct cf_shard_vector vectors[CF_SPACE_COUNT];
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    struct cf_shard_vector vectors[CF_SPACE_FIXED_COUNT];
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         vectors[i] = (struct cf_shard_vector){cf_str(cf_spaces[i].name), cf_spaces[i].version, values,
                                               cf_spaces[i].dim};
     struct cf_pair meta = {cf_str("artist"), cf_str(id)};
@@ -86,10 +86,10 @@ struct cf_indexing *rig_open_indexing(void)
 struct cf_publication *rig_run(struct cf_indexing *indexing, bool forced)
 {
     struct cf_index_round round = {0};
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         round.forced[i] = forced;
     cf_indexing_run(indexing, &round);
-    for (size_t i = 1; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 1; i < CF_SPACE_FIXED_COUNT; i++)
         cf_publication_free(round.published[i]);
     return round.published[0];
 }

@@ -18,7 +18,7 @@
 struct cf_runner {
     bool registered, draining, full;
     size_t told_count;
-    uint64_t told[CF_SPACE_COUNT]; /* the last generation told of each space */
+    uint64_t told[CF_SPACE_FIXED_COUNT]; /* the last generation told of each space */
 };
 
 enum cf_err cf_runner_send(struct cf_runner *runner, const struct cf_msg *msg, struct cf_bytes body,
@@ -29,7 +29,7 @@ enum cf_err cf_runner_send(struct cf_runner *runner, const struct cf_msg *msg, s
     if (runner->full)
         return cf_fail(detail, CF_E_BUSY, "full");
     runner->told_count++;
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         if (cf_str_is(msg->published.space, cf_spaces[i].name))
             runner->told[i] = msg->published.generation;
     return CF_OK;
@@ -40,6 +40,12 @@ bool cf_runner_is_registered(const struct cf_runner *runner)
     return runner->registered;
 }
 
+void cf_runner_drain(struct cf_runner *runner)
+{
+    (void)runner;
+    fail_msg("the worker wants to leave");
+}
+
 bool cf_runner_is_draining(const struct cf_runner *runner)
 {
     return runner->draining;
@@ -47,13 +53,13 @@ bool cf_runner_is_draining(const struct cf_runner *runner)
 
 /* ---- the compute thread's side: builds what is forced, one number after the other ---- */
 
-static _Atomic(uint64_t) built[CF_SPACE_COUNT];
+static _Atomic(uint64_t) built[CF_SPACE_FIXED_COUNT];
 static atomic_bool cancelled;
 
 void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
 {
     (void)indexing;
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++) {
         if (!round->forced[i])
             continue;
         round->published[i] = calloc(1, sizeof *round->published[i]);
@@ -99,7 +105,7 @@ static struct stage *open_stage(void)
     memset(&stage, 0, sizeof stage);
     cf_config_default(&stage.config, &home);
     stage.config.indexer_poll_ms = 60000; /* rounds when they are asked for */
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         atomic_store(&built[i], 0);
     atomic_store(&cancelled, false);
     if (cf_loop_new(&stage.loop, &detail) != CF_OK ||
@@ -147,13 +153,13 @@ static void every_registration_hears_of_the_newest(void **state)
     assert_int_equal(stage->runner.told_count, 0); /* nothing yet */
     rebuild(stage, "");
     wait_posts(stage, 1);
-    assert_int_equal(stage->runner.told_count, CF_SPACE_COUNT);
+    assert_int_equal(stage->runner.told_count, CF_SPACE_FIXED_COUNT);
     tick(stage); /* the first round that nobody asked for: nothing new */
     wait_posts(stage, 2);
     tick(stage);
-    assert_int_equal(stage->runner.told_count, CF_SPACE_COUNT);
+    assert_int_equal(stage->runner.told_count, CF_SPACE_FIXED_COUNT);
     stage->ops.registered(stage->indexer, &stage->runner);
-    assert_int_equal(stage->runner.told_count, 2 * CF_SPACE_COUNT);
+    assert_int_equal(stage->runner.told_count, 2 * CF_SPACE_FIXED_COUNT);
     assert_int_equal(stage->runner.told[0], 1);
     close_stage(stage);
 }
@@ -199,7 +205,7 @@ static void what_cannot_be_told_now_is_told_later(void **state)
     assert_int_equal(stage->runner.told_count, 0);
     stage->runner.registered = true;
     tick(stage);
-    assert_int_equal(stage->runner.told_count, CF_SPACE_COUNT);
+    assert_int_equal(stage->runner.told_count, CF_SPACE_FIXED_COUNT);
     close_stage(stage);
 }
 

@@ -476,14 +476,14 @@ static void order(struct cf_indexing *indexing)
     struct cf_index_round round = {.forced = {true}};
     cf_indexing_run(indexing, &round);
     assert_null(round.published[0]);
-    for (size_t i = 1; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 1; i < CF_SPACE_FIXED_COUNT; i++)
         cf_publication_free(round.published[i]);
 }
 
 /* Those without vectors have an index too, one after the other. */
 static void wait_for_other_spaces(struct cf_indexing *indexing)
 {
-    for (size_t i = 1; i < CF_SPACE_COUNT; i++) {
+    for (size_t i = 1; i < CF_SPACE_FIXED_COUNT; i++) {
         uint64_t newest = 0;
         while (cf_generation_newest(&rig_home, cf_spaces[i].name, 0, &newest, NULL) == CF_E_NOT_FOUND) {
             cf_publication_free(rig_run(indexing, false));

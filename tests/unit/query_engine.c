@@ -79,22 +79,22 @@ static void write_all_tombstones(struct history *history)
 
 static void build(struct history *history)
 {
-    if (below(history, 2) && world_build_small(history->world, below(history, CF_SPACE_COUNT)))
+    if (below(history, 2) && world_build_small(history->world, below(history, CF_SPACE_FIXED_COUNT)))
         return;
     unsigned without = below(history, 4) == 0 ? 1u << below(history, WORLD_SHARDS) : 0;
-    world_build(history->world, below(history, CF_SPACE_COUNT), without);
+    world_build(history->world, below(history, CF_SPACE_FIXED_COUNT), without);
 }
 
 static void publish(struct history *history)
 {
-    size_t space = below(history, CF_SPACE_COUNT);
+    size_t space = below(history, CF_SPACE_FIXED_COUNT);
     if (world_publish(history->world, space))
         world_step_until(history->world, space, history->world->built[space]);
 }
 
 static void publish_garbage(struct history *history)
 {
-    size_t space = below(history, CF_SPACE_COUNT);
+    size_t space = below(history, CF_SPACE_FIXED_COUNT);
     world_publish_garbage(history->world, space,
                           below(history, 2) ? history->world->bases[space].generation : 0);
 }

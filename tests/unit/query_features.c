@@ -35,7 +35,7 @@ enum {
 struct model_album {
     char id[32];
     const char *artist, *genre;
-    float vectors[CF_SPACE_COUNT][WORLD_DIM_MAX];
+    float vectors[CF_SPACE_FIXED_COUNT][WORLD_DIM_MAX];
 };
 
 struct desk {
@@ -68,7 +68,7 @@ static void own_album(struct desk *desk, size_t i)
     snprintf(album->id, sizeof album->id, "%.*s", CF_STR_ARG(id));
     album->artist = "Artist";
     world_store(desk->world, i, i % WORLD_SHARDS, ++desk->world->seq, false, 0);
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
         world_vector(i, desk->world->seq, space, album->vectors[space]);
 }
 
@@ -80,7 +80,7 @@ static void extra_album(struct desk *desk, size_t i)
     snprintf(album->id, sizeof album->id, "issue %zu of %zu", i % ISSUES, i / ISSUES);
     album->artist = artists[i % 3];
     album->genre = genres[i / 3 % 2];
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++) {
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++) {
         world_vector(40 + i / ISSUES, 1, space, album->vectors[space]);
         for (uint32_t j = 0; j < cf_spaces[space].dim; j++)
             album->vectors[space][j] += (float)cf_rng_unit(&rng) * 0.01f;
@@ -90,15 +90,15 @@ static void extra_album(struct desk *desk, size_t i)
                              {cf_str("genre"), cf_str(album->genre)}};
     struct cf_shard_album record = {
         .version = {1, ++desk->world->seq}, .source = cf_str("bytes"), .meta = meta, .meta_count = 2};
-    struct cf_shard_vector vectors[CF_SPACE_COUNT];
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+    struct cf_shard_vector vectors[CF_SPACE_FIXED_COUNT];
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
         vectors[space] = (struct cf_shard_vector){cf_str(cf_spaces[space].name), cf_spaces[space].version,
                                                   album->vectors[space], cf_spaces[space].dim};
     bool without = OWN + i == WITHOUT_GRAY;
     struct cf_bytes thumb = {(const uint8_t *)"jpeg", 4};
     assert_int_equal(cf_shard_put(desk->world->shards[0], cf_str(album->id), &record,
                                   without ? vectors + GIST : vectors,
-                                  without ? CF_SPACE_COUNT - 1 : CF_SPACE_COUNT, thumb, NULL),
+                                  without ? CF_SPACE_FIXED_COUNT - 1 : CF_SPACE_FIXED_COUNT, thumb, NULL),
                      CF_OK);
     assert_int_equal(cf_shard_commit(desk->world->shards[0], NULL), CF_OK);
 }
@@ -111,7 +111,7 @@ static struct desk *start(size_t reply_bytes_max)
     desk->arena = cf_arena_new();
     for (size_t i = 0; i < INDEXED; i++)
         own_album(desk, i);
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++) {
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++) {
         world_build(desk->world, space, 0);
         world_publish(desk->world, space);
     }
@@ -174,7 +174,7 @@ static void expect_error(const struct desk *desk, enum cf_err err, const char *w
 /* ---- the model ---- */
 
 struct weighed {
-    double weights[CF_SPACE_COUNT]; /* factors of squared distances; 0: not asked for */
+    double weights[CF_SPACE_FIXED_COUNT]; /* factors of squared distances; 0: not asked for */
 };
 
 static struct weighed weigh(const struct cf_query *query)
@@ -183,7 +183,7 @@ static struct weighed weigh(const struct cf_query *query)
     double sum = 0;
     for (size_t i = 0; i < query->space_count; i++)
         sum += query->spaces[i].weight;
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++) {
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++) {
         if (cf_str_is(query->space, cf_spaces[space].name))
             weighed.weights[space] = 1;
         for (size_t i = 0; i < query->space_count; i++)
@@ -197,7 +197,7 @@ static double distance(const struct weighed *weighed, const struct model_album *
                        const struct model_album *b)
 {
     double sum = 0;
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
         for (uint32_t i = 0; weighed->weights[space] > 0 && i < cf_spaces[space].dim; i++)
             sum +=
                 weighed->weights[space] * pow((double)a->vectors[space][i] - (double)b->vectors[space][i], 2);
@@ -308,10 +308,10 @@ static void compare(const struct desk *desk, const struct cf_query *query, const
 
 struct wish {
     struct cf_query query;
-    struct cf_weight weights[CF_SPACE_COUNT];
+    struct cf_weight weights[CF_SPACE_FIXED_COUNT];
     struct cf_str exclude[8], values[2][2];
     struct cf_filter filters[2];
-    struct cf_space_vector vectors[CF_SPACE_COUNT];
+    struct cf_space_vector vectors[CF_SPACE_FIXED_COUNT];
     struct cf_target target;
     size_t from;
 };
@@ -323,16 +323,16 @@ static bool often(struct cf_rng *rng)
 
 static void draw_spaces(struct cf_rng *rng, struct wish *wish)
 {
-    wish->query.space = cf_str(cf_spaces[cf_rng_below(rng, CF_SPACE_COUNT)].name);
+    wish->query.space = cf_str(cf_spaces[cf_rng_below(rng, CF_SPACE_FIXED_COUNT)].name);
     if (often(rng))
         return;
     wish->query.space = cf_str("");
     wish->query.spaces = wish->weights;
-    wish->query.space_count = CF_SPACE_COUNT;
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+    wish->query.space_count = CF_SPACE_FIXED_COUNT;
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
         wish->weights[space] =
             (struct cf_weight){cf_str(cf_spaces[space].name), (double)cf_rng_below(rng, 5)};
-    wish->weights[cf_rng_below(rng, CF_SPACE_COUNT)].weight = 1.5;
+    wish->weights[cf_rng_below(rng, CF_SPACE_FIXED_COUNT)].weight = 1.5;
 }
 
 static void draw_choice(struct cf_rng *rng, struct desk *desk, struct wish *wish)
@@ -359,12 +359,12 @@ static void draw_target(struct cf_rng *rng, struct desk *desk, struct wish *wish
         wish->target.album = cf_str(desk->albums[wish->from].id);
         return;
     }
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++)
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++)
         wish->vectors[space] = (struct cf_space_vector){
             cf_str(cf_spaces[space].name),
             {(const uint8_t *)desk->albums[wish->from].vectors[space], cf_spaces[space].dim * sizeof(float)}};
     wish->target.vectors = wish->vectors;
-    wish->target.vector_count = CF_SPACE_COUNT;
+    wish->target.vector_count = CF_SPACE_FIXED_COUNT;
 }
 
 static void draw_wish(struct cf_rng *rng, struct desk *desk, struct wish *wish)

@@ -97,7 +97,7 @@ static void on_search_done(struct broker *broker, const struct cf_msg *msg, stru
 static void on_worker_heartbeat(struct broker *broker, const struct cf_heartbeat *heartbeat)
 {
     broker->heartbeats++;
-    assert_int_equal(heartbeat->index_count, CF_SPACE_COUNT);
+    assert_int_equal(heartbeat->index_count, CF_SPACE_FIXED_COUNT);
     broker->space_named = cf_str_is(heartbeat->indexes[0].space, "gray16");
     memcpy(broker->status, heartbeat->indexes, sizeof broker->status);
 }

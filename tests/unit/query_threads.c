@@ -58,7 +58,7 @@ static const char *check_answer(const struct cf_engine_answer *answer, size_t re
 static const char *search_once(struct searching *searching, size_t turn, struct cf_engine_scratch *scratch,
                                struct cf_arena *arena)
 {
-    size_t space = turn % CF_SPACE_COUNT, resting = turn % RESTING;
+    size_t space = turn % CF_SPACE_FIXED_COUNT, resting = turn % RESTING;
     float vector[WORLD_DIM_MAX];
     struct cf_engine_answer answer;
     uint64_t removed = atomic_load(&searching->removed); /* before the search: those it must not find */
@@ -128,10 +128,10 @@ static void stir(struct world *world, struct searching *searching, struct cf_rng
             world_store(world, album, shard, ++world->seq, false, 0);
         }
         if (round % 3 == 0) {
-            if (round % 9 == 0 || !world_build_small(world, round % CF_SPACE_COUNT))
-                world_build(world, round % CF_SPACE_COUNT, 0);
-            world_publish(world, round % CF_SPACE_COUNT);
-            wait_generation(world, round % CF_SPACE_COUNT);
+            if (round % 9 == 0 || !world_build_small(world, round % CF_SPACE_FIXED_COUNT))
+                world_build(world, round % CF_SPACE_FIXED_COUNT, 0);
+            world_publish(world, round % CF_SPACE_FIXED_COUNT);
+            wait_generation(world, round % CF_SPACE_FIXED_COUNT);
         }
     }
 }

@@ -55,7 +55,7 @@ struct world *world_new(void)
              getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(world->home.root));
     make_folder(world, "data/shards", "");
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++)
         make_folder(world, "data/index/", cf_spaces[i].name);
     for (size_t i = 0; i < WORLD_SHARDS; i++) {
         char name[32], path[CF_HOME_PATH_MAX];
@@ -108,7 +108,7 @@ void world_vector(size_t album, uint64_t seq, size_t space, float *out)
 
 bool world_store(struct world *world, size_t album, size_t shard, uint64_t seq, bool removed, uint32_t flags)
 {
-    static float values[CF_SPACE_COUNT][WORLD_DIM_MAX];
+    static float values[CF_SPACE_FIXED_COUNT][WORLD_DIM_MAX];
     char text[64];
     snprintf(text, sizeof text, "Title %zu of %llu", album, (unsigned long long)seq);
     struct cf_pair meta[] = {{cf_str("artist"), cf_str("Artist")}, {cf_str("title"), cf_str(text)}};
@@ -118,8 +118,8 @@ bool world_store(struct world *world, size_t album, size_t shard, uint64_t seq, 
                                     .source = cf_str("bytes"),
                                     .meta = meta,
                                     .meta_count = 2};
-    struct cf_shard_vector vectors[CF_SPACE_COUNT];
-    for (size_t i = 0; i < CF_SPACE_COUNT; i++) {
+    struct cf_shard_vector vectors[CF_SPACE_FIXED_COUNT];
+    for (size_t i = 0; i < CF_SPACE_FIXED_COUNT; i++) {
         world_vector(album, seq, i, values[i]);
         vectors[i] = (struct cf_shard_vector){cf_str(cf_spaces[i].name), cf_spaces[i].version, values[i],
                                               cf_spaces[i].dim};
@@ -127,7 +127,7 @@ bool world_store(struct world *world, size_t album, size_t shard, uint64_t seq, 
     struct cf_bytes thumb = {(const uint8_t *)"jpeg", removed ? 0 : 4};
     struct cf_detail detail = {{0}};
     enum cf_err err = cf_shard_put(world->shards[shard], world_id(album), &record, vectors,
-                                   removed ? 0 : CF_SPACE_COUNT, thumb, &detail);
+                                   removed ? 0 : CF_SPACE_FIXED_COUNT, thumb, &detail);
     if (err == CF_E_SUPERSEDED)
         return false;
     if (err == CF_OK)
@@ -491,7 +491,7 @@ static enum cf_err expect_vector(const struct world *world, size_t album)
 
 void world_check(struct world *world, struct cf_rng *rng)
 {
-    for (size_t space = 0; space < CF_SPACE_COUNT; space++) {
+    for (size_t space = 0; space < CF_SPACE_FIXED_COUNT; space++) {
         check_search(world, space, 5, rng);
         check_search(world, space, WORLD_ALBUMS + 10, rng);
         check_filtered(world, space, rng);

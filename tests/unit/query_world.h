@@ -29,10 +29,10 @@ struct world {
     struct world_record seen[WORLD_ALBUMS];    /* the newest of each at the last step */
     struct cf_version announced[WORLD_ALBUMS]; /* removals that the engine was told of */
     uint64_t seq;
-    uint64_t built[CF_SPACE_COUNT]; /* the newest generation published */
-    struct world_base bases[CF_SPACE_COUNT],
-        aside[CF_SPACE_COUNT]; /* the newest whole one; what was built last */
-    bool aside_is_small[CF_SPACE_COUNT];
+    uint64_t built[CF_SPACE_FIXED_COUNT]; /* the newest generation published */
+    struct world_base bases[CF_SPACE_FIXED_COUNT],
+        aside[CF_SPACE_FIXED_COUNT]; /* the newest whole one; what was built last */
+    bool aside_is_small[CF_SPACE_FIXED_COUNT];
     struct cf_engine *engine;
     struct cf_follower *follower;
     struct cf_engine_scratch scratch;

@@ -64,7 +64,10 @@ int main(int argc, char **argv)
     struct cf_detail detail = {""};
     struct cf_decoder *decoder = NULL;
     /* Its processes are forked before any thread exists. */
-    enum cf_err err = cf_spaces_enable(&config, &detail);
+    struct cf_detail complaint = {""};
+    enum cf_err err = cf_spaces_enable(&config, &home, &complaint, &detail);
+    if (err == CF_OK && complaint.text[0])
+        cf_log(CF_LOG_ERROR, "model_ignored", "detail=\"%s\"", complaint.text);
     if (err == CF_OK)
         err = cf_decoder_new(&config, &decoder, &detail);
     if (err == CF_OK)

@@ -12,7 +12,8 @@ enum {
     RETRY_FIRST_MS = 250,
     RETRY_LAST_MS = 4000,
     SPARE_BATCHES_MAX = 4,
-    SLICE_EVERY_MS = 1000
+    SLICE_EVERY_MS = 1000,
+    LOOK_MS = 1000
 };
 
 struct cf_descriptor {
@@ -48,6 +49,8 @@ struct cf_descriptor {
     size_t told_count;
     uint64_t told_order;
     bool told_adopts;
+    bool stale; /* the home has other models than this process */
+    uint64_t look_ms;
 };
 
 static void work(void *arg, void *item)
@@ -376,14 +379,25 @@ static void take_order(struct cf_descriptor *descriptor, const struct cf_redescr
     descriptor->order = (struct cf_redescribe_order){.order = order->order, .adopts = order->adopts};
     descriptor->slice_due_ms = 0;
     memset(descriptor->wanted, 0, sizeof descriptor->wanted);
-    for (size_t i = 0; i < order->space_count; i++) {
-        size_t space = 0;
-        struct cf_detail detail = {""};
-        if (cf_space_of_fleet(order->spaces[i], &space, &detail) == CF_OK)
-            descriptor->wanted[space] = true;
-        else
-            cf_log(CF_LOG_WARN, "space_not_described", "detail=\"%s\"", detail.text);
+    for (size_t i = 0; i < order->space_count; i++)
+        for (size_t space = cf_space_from(0); space < CF_SPACE_COUNT; space = cf_space_from(space + 1))
+            if (cf_str_is(order->spaces[i], cf_spaces[space].name))
+                descriptor->wanted[space] = true;
+}
+
+/* A process keeps the models of its start: one that finds others leaves, and its supervisor starts it anew.
+ */
+static bool leave_if_stale(struct cf_descriptor *descriptor, struct cf_runner *runner, uint64_t now_ms)
+{
+    if (descriptor->stale || now_ms < descriptor->look_ms)
+        return descriptor->stale;
+    descriptor->look_ms = now_ms + LOOK_MS;
+    descriptor->stale = cf_spaces_are_stale();
+    if (descriptor->stale) {
+        cf_log(CF_LOG_INFO, "models_changed", "detail=\"the worker leaves, to be started with them\"");
+        cf_runner_drain(runner);
     }
+    return descriptor->stale;
 }
 
 static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
@@ -519,6 +533,9 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
     (void)body;
     struct cf_descriptor *descriptor = arg;
     if (msg->kind == CF_KIND_REDESCRIBE_ORDER) {
+        descriptor->look_ms = 0; /* what it does it does with the models that were there when it was given */
+        if (leave_if_stale(descriptor, runner, cf_clock_mono_ms()))
+            return;
         take_order(descriptor, &msg->redescribe_order);
         pump(descriptor);
     }
@@ -594,6 +611,7 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
 static uint64_t on_tick(void *arg, struct cf_runner *runner, uint64_t now_ms)
 {
     struct cf_descriptor *descriptor = arg;
+    (void)leave_if_stale(descriptor, runner, now_ms);
     flush(descriptor, runner);
     if (descriptor->refusing && !descriptor->busy && now_ms >= descriptor->retry_at_ms &&
         !cf_runner_is_draining(runner))

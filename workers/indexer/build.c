@@ -38,9 +38,9 @@ void cf_view_fini(struct cf_view *view)
 
 enum cf_err cf_build_begin(struct cf_build *build, uint64_t number, struct cf_detail *detail)
 {
-    const char *space = build->space->name;
+    const char *space = build->space->folder;
     uint64_t base = build->whole ? build->whole->generation.generation : 0;
-    build->generation = (struct cf_generation){.space = cf_str(space),
+    build->generation = (struct cf_generation){.space = cf_str(build->space->name),
                                                .space_version = build->space->version,
                                                .generation = number,
                                                .base = base,

@@ -13,7 +13,10 @@ static enum cf_err run(const struct cf_home *home, const struct cf_config *confi
     struct cf_indexer *indexer = NULL;
     struct cf_runner *runner = NULL;
     struct cf_role_ops ops;
-    enum cf_err err = cf_spaces_enable(config, detail);
+    struct cf_detail complaint = {""};
+    enum cf_err err = cf_spaces_enable(config, home, &complaint, detail);
+    if (err == CF_OK && complaint.text[0])
+        cf_log(CF_LOG_ERROR, "model_ignored", "detail=\"%s\"", complaint.text);
     if (err == CF_OK)
         err = cf_loop_new(&loop, detail);
     if (err == CF_OK)

@@ -5,6 +5,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
+enum { LOOK_MS = 1000 };
+
 struct cf_indexer {
     const char *name;
     struct cf_indexing *indexing;
@@ -17,6 +19,9 @@ struct cf_indexer {
     struct cf_publication *published[CF_SPACE_COUNT];
     bool told[CF_SPACE_COUNT];
     uint64_t unreadable_shards; /* as of the last round */
+    bool promotes;              /* the next whole generation of cf's next version makes that one the served */
+    bool stale;                 /* the home has other models than this process */
+    uint64_t look_ms;
 };
 
 static void work(void *arg, void *item)
@@ -61,7 +66,7 @@ void cf_indexer_free(struct cf_indexer *indexer)
 static void tell(struct cf_indexer *indexer, struct cf_runner *runner)
 {
     for (size_t i = 0; i < CF_SPACE_COUNT && cf_runner_is_registered(runner); i++) {
-        if (!indexer->published[i] || indexer->told[i])
+        if (!indexer->published[i] || indexer->told[i] || i == CF_SPACE_CF_NEXT)
             continue;
         const struct cf_msg msg = {.kind = CF_KIND_PUBLISHED, .published = indexer->published[i]->msg};
         struct cf_detail detail = {""};
@@ -97,10 +102,40 @@ static bool is_forced(const struct cf_indexer *indexer)
     return false;
 }
 
+/* A process keeps the models of its start: one that finds others leaves, and its supervisor starts it anew.
+ */
+static void leave_if_stale(struct cf_indexer *indexer, struct cf_runner *runner, uint64_t now_ms)
+{
+    if (indexer->stale || now_ms < indexer->look_ms)
+        return;
+    indexer->look_ms = now_ms + LOOK_MS;
+    indexer->stale = cf_spaces_are_stale();
+    if (!indexer->stale)
+        return;
+    cf_log(CF_LOG_INFO, "models_changed", "detail=\"the worker leaves, to be started with them\"");
+    cf_runner_drain(runner);
+}
+
+/* All albums that can have a vector of cf's next version have it, and it is indexed: it is the served one
+ * now, and all who see that start anew with it. */
+static void promote(struct cf_indexer *indexer)
+{
+    struct cf_detail detail = {""};
+    if (!indexer->promotes || !indexer->published[CF_SPACE_CF_NEXT])
+        return;
+    enum cf_err err = cf_spaces_promote(&detail);
+    if (err == CF_OK)
+        cf_log(CF_LOG_INFO, "version_served", "space=cf version=%u", cf_spaces[CF_SPACE_CF_NEXT].version);
+    else
+        cf_log(CF_LOG_ERROR, "version_not_served", "error=%s detail=\"%s\"", cf_err_name(err), detail.text);
+    indexer->promotes = err != CF_OK;
+}
+
 static uint64_t on_tick(void *arg, struct cf_runner *runner, uint64_t now_ms)
 {
     struct cf_indexer *indexer = arg;
     tell(indexer, runner);
+    leave_if_stale(indexer, runner, now_ms);
     bool due = now_ms >= indexer->next_ms || is_forced(indexer);
     if (!indexer->busy && due && !cf_runner_is_draining(runner)) {
         indexer->next_ms = now_ms + indexer->poll_ms;
@@ -123,6 +158,7 @@ static void on_posted(void *arg, struct cf_runner *runner, void *item)
         round->published[i] = NULL;
         indexer->told[i] = false;
     }
+    promote(indexer);
     tell(indexer, runner);
 }
 
@@ -144,8 +180,12 @@ static void on_message(void *arg, struct cf_runner *runner, const struct cf_msg 
     if (msg->kind != CF_KIND_REBUILD)
         return;
     for (size_t i = 0; i < CF_SPACE_COUNT; i++)
-        if (msg->rebuild.space.len == 0 || cf_str_is(msg->rebuild.space, cf_spaces[i].name))
+        if (msg->rebuild.redescribed == 0 &&
+            (msg->rebuild.space.len == 0 || cf_str_is(msg->rebuild.space, cf_spaces[i].name)))
             indexer->forced[i] = true;
+    if (msg->rebuild.redescribed && cf_space_is_enabled(CF_SPACE_CF_NEXT) &&
+        msg->rebuild.redescribed >= cf_spaces_next_put_ms())
+        indexer->forced[CF_SPACE_CF_NEXT] = indexer->promotes = true;
     if (!indexer->busy && !cf_runner_is_draining(runner))
         start_round(indexer);
 }

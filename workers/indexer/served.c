@@ -35,7 +35,7 @@ const struct cf_part *cf_served_newest(const struct cf_served *served)
 enum cf_err cf_served_path(const struct cf_served *served, uint64_t number, uint64_t base, char *path,
                            size_t size, struct cf_detail *detail)
 {
-    const char *space = served->space->name;
+    const char *space = served->space->folder;
     return base ? cf_generation_small_path(served->home, space, number, base, path, size, detail)
                 : cf_generation_path(served->home, space, number, path, size, detail);
 }
@@ -175,7 +175,7 @@ static bool load_newest(struct cf_served *served, uint64_t base)
     uint64_t number = 0;
     for (;;) {
         enum cf_err err =
-            cf_generation_newest_small(served->home, served->space->name, base, number, &number, &detail);
+            cf_generation_newest_small(served->home, served->space->folder, base, number, &number, &detail);
         if (err == CF_E_NOT_FOUND)
             return false;
         if (!report(served, err, "indexes_unreadable", number, &detail))
@@ -197,7 +197,7 @@ static void name_strays(const struct cf_served *served)
 {
     struct cf_detail detail = {""};
     uint64_t number = 0, base = 0;
-    while (cf_generation_stray(served->home, served->space->name, number, &number, &base, NULL) == CF_OK)
+    while (cf_generation_stray(served->home, served->space->folder, number, &number, &base, NULL) == CF_OK)
         (void)report(
             served,
             cf_fail(&detail, CF_E_NOT_FOUND, "it adds to generation %" PRIu64 ", which is not there", base),
@@ -208,10 +208,11 @@ void cf_served_load(struct cf_served *served)
 {
     struct cf_detail detail = {""};
     name_strays(served);
-    (void)report(served, cf_generation_reserved(served->home, served->space->name, &served->highest, &detail),
+    (void)report(served,
+                 cf_generation_reserved(served->home, served->space->folder, &served->highest, &detail),
                  "numbers_unreadable", 0, &detail);
-    if (report(served, cf_generation_sweep(served->home, served->space->name, &detail), "indexes_unreadable",
-               0, &detail) &&
+    if (report(served, cf_generation_sweep(served->home, served->space->folder, &detail),
+               "indexes_unreadable", 0, &detail) &&
         load_newest(served, 0))
         (void)load_newest(served, served->whole.generation.generation);
 }
@@ -243,7 +244,7 @@ void cf_served_notice_gone(struct cf_served *served)
 static void delete_between(const struct cf_served *served, uint64_t base, uint64_t previous, uint64_t number)
 {
     char path[CF_HOME_PATH_MAX];
-    while (cf_generation_newest_small(served->home, served->space->name, base, number, &number, NULL) ==
+    while (cf_generation_newest_small(served->home, served->space->folder, base, number, &number, NULL) ==
                CF_OK &&
            number > previous)
         if (cf_served_path(served, number, base, path, sizeof path, NULL) != CF_OK || unlink(path) != 0)
@@ -252,7 +253,7 @@ static void delete_between(const struct cf_served *served, uint64_t base, uint64
 
 void cf_served_prune(const struct cf_served *served, uint64_t previous, size_t keep)
 {
-    const char *name = served->space->name;
+    const char *name = served->space->folder;
     struct cf_detail detail = {""};
     const struct cf_generation *newest = &cf_served_newest(served)->generation;
     delete_between(served, newest->base, previous, newest->generation);

@@ -32,7 +32,7 @@ static bool is_refused(const struct cf_loader *loader, uint64_t generation)
 static uint64_t newest_good(const struct cf_loader *loader, uint64_t base)
 {
     uint64_t generation = 0;
-    while (cf_generation_newest_small(loader->home, loader->space->name, base, generation, &generation,
+    while (cf_generation_newest_small(loader->home, loader->space->folder, base, generation, &generation,
                                       NULL) == CF_OK)
         if (!is_refused(loader, generation))
             return generation;

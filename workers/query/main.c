@@ -67,7 +67,10 @@ static enum cf_err run(struct worker *worker, struct cf_detail *detail)
                                                 .poll_ms = (uint64_t)worker->config.query_poll_ms,
                                                 .swap_jitter_ms = SWAP_JITTER_MS};
     const struct cf_role_ops ops = cf_query_role_ops(worker->name);
-    enum cf_err err = cf_spaces_enable(&worker->config, detail);
+    struct cf_detail complaint = {""};
+    enum cf_err err = cf_spaces_enable(&worker->config, &worker->home, &complaint, detail);
+    if (err == CF_OK && complaint.text[0])
+        cf_log(CF_LOG_ERROR, "model_ignored", "detail=\"%s\"", complaint.text);
     if (err == CF_OK)
         err = cf_decoder_new(&worker->config, &worker->decoder, detail); /* forks: before any thread */
     if (err == CF_OK)

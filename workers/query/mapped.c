@@ -38,8 +38,9 @@ static enum cf_err path_of(const struct cf_home *home, const struct cf_space *sp
                            uint64_t base, char path[CF_HOME_PATH_MAX], struct cf_detail *detail)
 {
     if (base)
-        return cf_generation_small_path(home, space->name, generation, base, path, CF_HOME_PATH_MAX, detail);
-    return cf_generation_path(home, space->name, generation, path, CF_HOME_PATH_MAX, detail);
+        return cf_generation_small_path(home, space->folder, generation, base, path, CF_HOME_PATH_MAX,
+                                        detail);
+    return cf_generation_path(home, space->folder, generation, path, CF_HOME_PATH_MAX, detail);
 }
 
 enum cf_err cf_mapped_open(const struct cf_home *home, const struct cf_space *space, uint64_t generation,

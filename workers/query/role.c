@@ -2,13 +2,15 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/rng.h"
 #include "common/io/pool.h"
 
 /* A search context has one thread; the decoder and its result are that thread's too. */
-enum { SEARCH_THREADS = 1 };
+enum { SEARCH_THREADS = 1, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
 
 struct cf_query_role {
     struct cf_engine *engine;
@@ -22,6 +24,7 @@ struct cf_query_role {
     struct search_job *jobs; /* in flight: a list, so that ending early frees them */
     uint64_t job_count, job_count_max;
     struct cf_index_status status[CF_SPACE_COUNT]; /* of the last heartbeat */
+    uint64_t leave_ms;                             /* the home has other models than this process; 0: no */
 };
 
 struct search_job {
@@ -220,12 +223,28 @@ static void on_registered(void *arg, struct cf_runner *runner)
         cf_log(CF_LOG_WARN, "ready_not_sent", "error=%s", cf_err_name(err));
 }
 
+/* A process keeps the models of its start: one that finds others leaves, and its supervisor starts it anew.
+ * Not all at once, so that the others answer meanwhile. */
+static uint64_t on_tick(void *arg, struct cf_runner *runner, uint64_t now_ms)
+{
+    struct cf_query_role *role = arg;
+    if (role->leave_ms == 0 && cf_spaces_are_stale()) {
+        struct cf_rng rng = cf_rng(now_ms ^ (uint64_t)getpid());
+        role->leave_ms = now_ms + 1 + cf_rng_below(&rng, LEAVE_JITTER_MS);
+    }
+    if (role->leave_ms && now_ms >= role->leave_ms && !cf_runner_is_draining(runner)) {
+        cf_log(CF_LOG_INFO, "models_changed", "detail=\"the worker leaves, to be started with them\"");
+        cf_runner_drain(runner);
+    }
+    return LOOK_MS;
+}
+
 static void on_heartbeat(void *arg, struct cf_heartbeat *heartbeat)
 {
     struct cf_query_role *role = arg;
     cf_engine_status(role->engine, role->status);
     size_t count = 0;
-    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1))
+    for (size_t i = cf_space_from(0); i < CF_SPACE_CF_NEXT; i = cf_space_from(i + 1))
         role->status[count++] = role->status[i];
     heartbeat->indexes = role->status;
     heartbeat->index_count = count;
@@ -252,6 +271,7 @@ struct cf_role_ops cf_query_role_ops(const char *name)
                                 .registered = on_registered,
                                 .message = on_message,
                                 .heartbeat = on_heartbeat,
+                                .tick = on_tick,
                                 .posted = on_posted,
                                 .drained = is_drained,
                                 .name = name};

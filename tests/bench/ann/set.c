@@ -33,7 +33,7 @@ struct options {
     size_t count;
     uint64_t seed;
     unsigned threads;
-    bool spaces[CF_SPACE_COUNT];
+    bool spaces[CF_SPACE_FIXED_COUNT];
 };
 
 struct set {
@@ -42,8 +42,8 @@ struct set {
     bool *usable;      /* of every picture, while they are looked through */
     size_t held, base; /* of the pictures, the first `base` are for the base, the rest held out */
     struct cf_describer *describers[CF_CREW_THREADS_MAX];
-    int files[CF_SPACE_COUNT];
-    struct bench_floats queries[CF_SPACE_COUNT][BENCH_QUERY_KINDS];
+    int files[CF_SPACE_FIXED_COUNT];
+    struct bench_floats queries[CF_SPACE_FIXED_COUNT][BENCH_QUERY_KINDS];
     atomic_size_t done;
 };
 
@@ -65,7 +65,7 @@ static void describe(struct set *set, unsigned thread, const struct cf_image *im
     bool constant;
     struct cf_detail detail = {""};
     bench_must(bench_thumbnail(image, rgb, &detail), &detail);
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
+    for (size_t s = 0; s < CF_SPACE_FIXED_COUNT; s++) {
         if (!set->options.spaces[s])
             continue;
         bench_must(cf_describe(set->describers[thread], &cf_spaces[s], rgb, CF_THUMB_SIDE, CF_THUMB_SIDE,
@@ -192,7 +192,7 @@ static void open_files(struct set *set)
     char path[BENCH_PATH_BYTES];
     struct cf_detail detail = {""};
     bench_must(cf_file_make_dirs(set->options.out, &detail), &detail);
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++) {
+    for (size_t s = 0; s < CF_SPACE_FIXED_COUNT; s++) {
         if (!set->options.spaces[s])
             continue;
         bench_path(path, set->options.out, cf_spaces[s].name, "base-part", NULL, "fvecs");
@@ -239,9 +239,9 @@ static void finish_space(struct set *set, size_t s)
 
 /* ---- the command ---- */
 
-static bool parse_spaces(const char *text, bool spaces[CF_SPACE_COUNT])
+static bool parse_spaces(const char *text, bool spaces[CF_SPACE_FIXED_COUNT])
 {
-    memset(spaces, 0, CF_SPACE_COUNT * sizeof *spaces);
+    memset(spaces, 0, CF_SPACE_FIXED_COUNT * sizeof *spaces);
     while (*text) {
         size_t len = strcspn(text, ",");
         const struct cf_space *space = cf_space_find((struct cf_str){text, len});
@@ -314,7 +314,7 @@ int main(int argc, char **argv)
     choose_pictures(set);
     open_files(set);
     make_vectors(set);
-    for (size_t s = 0; s < CF_SPACE_COUNT; s++)
+    for (size_t s = 0; s < CF_SPACE_FIXED_COUNT; s++)
         if (set->options.spaces[s])
             finish_space(set, s);
     fprintf(stderr, "ann_set: %zu vectors from %zu pictures and %zu held out, in %.1f s\n",

@@ -33,15 +33,6 @@ static enum cf_err check_params(const struct cf_ann_params *params, struct cf_de
     return CF_OK;
 }
 
-/* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen leaves are
- * the least that a group can have. */
-static uint64_t groups_for(uint64_t leaf_count, uint32_t ungrouped_max)
-{
-    uint64_t wanted = 2 * (uint64_t)sqrt((double)leaf_count), most = leaf_count / CF_ANN_LANE_COUNT;
-
-    return leaf_count <= ungrouped_max ? 0 : wanted < most ? wanted : most;
-}
-
 /* Everything that follows from the survey; as many blocks as there can be. */
 static void plan_header(struct cf_ann_building *b)
 {
@@ -67,7 +58,7 @@ static void plan_header(struct cf_ann_building *b)
     h->leaf_count = s->held_count ? s->count / CF_ANN_LEAF_MEAN : 0;
     h->proj = h->leaf_count ? cf_ann_proj_of(h->dim) : 0;
     h->leaf_dims = cf_ann_leaf_dims_of(h->proj);
-    h->group_count = groups_for(h->leaf_count, b->ungrouped_max);
+    h->group_count = h->leaf_count > b->ungrouped_max ? cf_ann_group_count_of(h->leaf_count) : 0;
     h->block_count = h->leaf_count ? cf_ann_blocks_of(2 * s->count) + h->leaf_count : 0;
     h->centroid_step = h->group_step = h->norm_unit = h->scale_unit = 1;
     cf_ann_layout(h);

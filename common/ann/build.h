@@ -4,6 +4,7 @@
 #define CF_ANN_BUILD_H
 
 #include <limits.h>
+#include <math.h>
 
 #include "common/ann/image.h"
 #include "common/ann/partition.h"
@@ -37,8 +38,17 @@ struct cf_ann_building {
     int fd;
 };
 
-/* More leaves than this are grouped. */
-enum { CF_ANN_UNGROUPED_MAX = 8192 };
+/* More leaves than this are grouped for searches; and more than that for the build itself. */
+enum { CF_ANN_UNGROUPED_MAX = 8192, CF_ANN_UNGROUPED_BUILD_MAX = 1024 };
+/* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen leaves are
+ * the least that a group can have. */
+static inline uint64_t cf_ann_group_count_of(uint64_t leaf_count)
+{
+    uint64_t wanted = 2 * (uint64_t)sqrt((double)leaf_count), most = leaf_count / CF_ANN_LANE_COUNT;
+
+    return wanted < most ? wanted : most;
+}
+
 /* cf_ann_build with another limit, for tests of groups with few vectors. */
 enum cf_err cf_ann_build_grouped(const char *path, const struct cf_ann_params *params,
                                  const struct cf_ann_source *source, uint32_t ungrouped_max,

@@ -24,6 +24,14 @@ static void sort_entries(struct cf_ann_building *b, uint32_t *first)
                 b->order[first[b->leaf_of[i][turn] + 1]++] = (uint32_t)i;
 }
 
+/* A build has groups where searches do without. */
+static uint32_t groups_of_build(const struct cf_ann_header *h)
+{
+    if (h->group_count || h->leaf_count <= CF_ANN_UNGROUPED_BUILD_MAX)
+        return (uint32_t)h->group_count;
+    return (uint32_t)cf_ann_group_count_of(h->leaf_count);
+}
+
 enum cf_err cf_ann_grow_leaves(struct cf_ann_building *b)
 {
     struct cf_ann_header *h = &b->image.header;
@@ -37,7 +45,7 @@ enum cf_err cf_ann_grow_leaves(struct cf_ann_building *b)
     if (!h->leaf_count)
         return CF_OK;
     err = cf_ann_leaves_train(&b->leaves, &b->groups, &points, (uint32_t)h->leaf_count,
-                              (uint32_t)h->group_count, b->params->seed, &b->crew);
+                              groups_of_build(h), b->params->seed, &b->crew);
     if (!err)
         err = cf_ann_leaves_assign(&b->leaves, &b->groups, &points, &b->crew, b->leaf_of, b->order);
     if (err)

@@ -9,8 +9,9 @@
 #include "common/base/rng.h"
 
 /* Points are taken CHUNK at a time by a thread, GROUP of them against STRIP leaves at once, so that both stay
- * in the nearest caches. A training takes ROUNDS over at most PER_LEAF points a leaf. */
-enum { CHUNK = 256, GROUP = 16, STRIP = 256, ROUNDS = 8, PER_LEAF = 32 };
+ * in the nearest caches. A training takes ROUNDS over at most PER_LEAF points a leaf; where it went group by group,
+ * GROUPED_ROUNDS more across their borders. */
+enum { CHUNK = 256, GROUP = 16, STRIP = 256, ROUNDS = 8, GROUPED_ROUNDS = 2, PER_LEAF = 32 };
 #define SOAR_LAMBDA 1.5f
 
 struct clustering {
@@ -18,6 +19,7 @@ struct clustering {
     const struct cf_ann_points *points;
     struct cf_ann_leaves *leaves;
     uint32_t *members, member_count; /* the points that shape the leaves */
+    uint32_t *homes;                 /* with groups, that of each member; members come by group then */
     uint32_t *leaf_of;               /* of members */
     uint32_t *order, *first;         /* members by leaf; first[count + 1] */
     float *centroids;                /* [count][dim] */
@@ -177,18 +179,30 @@ static void nearest(const struct clustering *c, const struct group *group, struc
 
 /* ---- training ---- */
 
+static uint32_t home_of(const struct clustering *c, uint32_t member)
+{
+    return c->homes ? c->homes[member] : 0;
+}
+
+/* The next members that share a home; never empty. */
+static void take_members(const struct clustering *c, uint32_t begin, uint32_t end, struct group *group)
+{
+    group->count = 0;
+    for (uint32_t i = begin; i < end && i < begin + GROUP && home_of(c, i) == home_of(c, begin); i++)
+        group_add(group, bytes_at(c->points, c->members[i]), point_at(c->points, c->members[i])->unit,
+                  c->points->dim);
+}
+
 static void assign_members(void *arg, size_t chunk)
 {
     struct clustering *c = arg;
     uint32_t begin = (uint32_t)chunk * CHUNK,
              end = c->member_count - begin < CHUNK ? c->member_count : begin + CHUNK;
+    struct group group;
 
-    for (uint32_t at = begin; at < end; at += GROUP) {
-        struct group group = {.count = 0};
-        for (uint32_t i = at; i < end && i < at + GROUP; i++)
-            group_add(&group, bytes_at(c->points, c->members[i]), point_at(c->points, c->members[i])->unit,
-                      c->points->dim);
-        nearest(c, &group, strips_of(c, 0), c->leaf_of + at);
+    for (uint32_t at = begin; at < end; at += group.count) {
+        take_members(c, at, end, &group);
+        nearest(c, &group, strips_of(c, home_of(c, at)), c->leaf_of + at);
     }
 }
 
@@ -255,18 +269,25 @@ static void move_small(struct clustering *c, struct cf_rng *rng)
     }
 }
 
+/* Every member to its nearest leaf, then every leaf to the middle of its members. */
+static enum cf_err improve_leaves(struct clustering *c, const struct cf_crew *crew)
+{
+    pack(c->leaves, c->centroids, c->points->dim);
+    enum cf_err err = cf_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
+
+    if (err)
+        return err;
+    gather(c);
+    return cf_crew_run(crew, c->leaves->count, move_centroid, c);
+}
+
 static enum cf_err lloyd(struct clustering *c, struct cf_rng *rng, const struct cf_crew *crew)
 {
     enum cf_err err = CF_OK;
 
     for (int round = 0; round < ROUNDS && !err; round++) {
-        pack(c->leaves, c->centroids, c->points->dim);
-        err = cf_crew_run(crew, ((size_t)c->member_count + CHUNK - 1) / CHUNK, assign_members, c);
-        if (err)
-            break;
-        gather(c);
-        err = cf_crew_run(crew, c->leaves->count, move_centroid, c);
-        if (round + 2 < ROUNDS)
+        err = improve_leaves(c, crew);
+        if (!err && round + 2 < ROUNDS)
             move_small(c, rng);
     }
     pack(c->leaves, c->centroids, c->points->dim);
@@ -313,6 +334,7 @@ static void clustering_fini(struct clustering *c)
     free(c->order);
     free(c->first);
     free(c->centroids);
+    free(c->homes);
 }
 
 static enum cf_err leaves_init(struct cf_ann_leaves *leaves, uint32_t count, uint32_t dim)
@@ -448,18 +470,36 @@ static void train_group(void *arg, size_t group)
 static enum cf_err train_within(const struct clustering *above, const struct cf_ann_groups *groups,
                                 struct clustering *below, const struct cf_crew *crew)
 {
-    uint32_t count = groups->middles.count, dim = below->points->dim;
+    uint32_t count = groups->middles.count;
     struct subdivision s = {above, groups, below, calloc(count, sizeof *s.errs)};
     enum cf_err err = CF_E_NO_MEMORY;
 
-    below->centroids = calloc((size_t)below->leaves->count * dim, sizeof *below->centroids);
-    if (s.errs && below->centroids)
+    if (s.errs)
         err = cf_crew_run(crew, count, train_group, &s);
     for (uint32_t g = 0; g < count && !err; g++)
         err = s.errs[g];
-    if (!err)
-        pack(below->leaves, below->centroids, dim);
     free(s.errs);
+    return err;
+}
+
+/* Leaves of all groups at once: what lies at the border of one may be nearer to a leaf of another. */
+static enum cf_err train_across(struct clustering *c, const struct clustering *above,
+                                const struct cf_ann_groups *groups, const struct cf_crew *crew)
+{
+    enum cf_err err = CF_OK;
+
+    c->homes = calloc((size_t)c->member_count + 1, sizeof *c->homes);
+    if (!c->homes)
+        return CF_E_NO_MEMORY;
+    for (uint32_t g = 0; g < groups->middles.count; g++)
+        for (uint32_t i = above->first[g]; i < above->first[g + 1]; i++)
+            c->homes[i] = g;
+    memcpy(c->members, above->order, c->member_count * sizeof *c->members);
+    c->groups = groups;
+    for (int round = 0; round < GROUPED_ROUNDS && !err; round++)
+        err = improve_leaves(c, crew);
+    c->groups = NULL;
+    pack(c->leaves, c->centroids, c->points->dim);
     return err;
 }
 
@@ -473,7 +513,11 @@ static enum cf_err train_grouped(struct clustering *c, struct cf_ann_groups *gro
     if (!err)
         err = make_groups(&above, groups, c->leaves->count, crew);
     if (!err)
+        err = clustering_init(c, c->member_count, c->leaves->count);
+    if (!err)
         err = train_within(&above, groups, c, crew);
+    if (!err)
+        err = train_across(c, &above, groups, crew);
     clustering_fini(&above);
     return err;
 }

@@ -12,34 +12,48 @@
 enum {
     PORTION = 16,
     MIXED_MAX = 200,
-    LEVELS = 10,           /* of codes, and of shorts */
-    LEAF_LEVELS = 32,      /* of leaves */
-    POOL = 4096,           /* entries that a wide search keeps */
+    CODE_LEVELS = 14,
+    SHORT_LEVELS = 13,
+    LEAF_LEVELS = 20,
+    POOL = 8192,           /* entries that a wide search keeps */
+    COPIES_MAX = 16,       /* of a vector that are taken out */
     DEEP_ENTRIES = 1 << 20 /* and that it looks at */
 };
-enum kind { KIND_HELD, KIND_PERTURBED, KIND_MIXED, KIND_COUNT };
+/* KIND_NEW: the held ones without their copies. */
+enum kind { KIND_HELD, KIND_PERTURBED, KIND_NEW, KIND_MIXED, KIND_COUNT };
+/* Neighbours are copies when the next one is so many times as far. */
+#define COPY_GAP 1.25
+/* Where rows lose more than a recall allows, leaves may lose this share of it on top. */
+#define EXTRA_LOSS .25
 
 static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100};
 static const double grid_recall[CF_ANN_GRID_RECALL] = {.5,  .6,  .7,  .8,  .85, .9,   .925,
                                                        .95, .96, .97, .98, .99, .995, .999};
-static const uint32_t grid_codes[CF_ANN_GRID_K][LEVELS] = {
-    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256},
-    {40, 56, 80, 112, 144, 192, 256, 352, 512, 1024},
-    {160, 192, 256, 352, 448, 576, 768, 1024, 1408, 2048}};
-static const uint32_t grid_shorts[CF_ANN_GRID_K][LEVELS] = {
-    {2, 3, 4, 6, 8, 12, 16, 24, 32, 64},
-    {12, 14, 16, 20, 24, 32, 40, 56, 80, 128},
-    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512}};
+static const uint32_t grid_codes[CF_ANN_GRID_K][CODE_LEVELS] = {
+    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 704, 1536, 3072},
+    {40, 56, 80, 112, 144, 192, 256, 352, 512, 768, 1280, 2048, 3584, 6144},
+    {160, 224, 288, 352, 448, 576, 768, 1024, 1408, 2048, 2816, 4096, 5632, 8000}};
+static const uint32_t grid_shorts[CF_ANN_GRID_K][SHORT_LEVELS] = {
+    {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256},
+    {12, 14, 16, 20, 24, 32, 40, 56, 80, 112, 160, 256, 448},
+    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512, 640, 768, 1024}};
 /* What things cost, in nanoseconds about: an entry looked at, one that survives, a row, a byte of all rows.
  * Only their proportions matter. */
 static const double cost_entry = 1.1, cost_code = 38, cost_row = 120, cost_row_byte = .06,
                     cost_scan_byte = .05, cost_scan_row = 6;
 
-/* For one kind: sums over queries of what was found, and of its squares. */
+/* Sums over queries, and of squares. */
+struct sums {
+    uint64_t squares;
+    uint32_t missed;
+};
+
+/* For one kind: what was missed of the true neighbours, and of those that rows tell. */
 struct tally {
     uint32_t queries[CF_ANN_GRID_K];
-    uint32_t found[CF_ANN_GRID_K][LEAF_LEVELS][LEVELS][LEVELS];
-    uint64_t squares[CF_ANN_GRID_K][LEAF_LEVELS][LEVELS][LEVELS];
+    struct sums rows[CF_ANN_GRID_K]; /* missed by measuring all of them */
+    struct sums all[CF_ANN_GRID_K][LEAF_LEVELS][CODE_LEVELS][SHORT_LEVELS],
+        told[CF_ANN_GRID_K][LEAF_LEVELS][CODE_LEVELS][SHORT_LEVELS];
 };
 
 struct trial {
@@ -65,7 +79,7 @@ struct entry {
 /* Scratch of a portion. */
 struct bench {
     struct cf_ann_scratch scratch;
-    struct tally tally;
+    struct tally tally, fresh; /* fresh: of KIND_NEW */
     struct entry entries[POOL + POOL / 8];
     size_t entry_count;
     uint32_t *ranks; /* of leaves */
@@ -248,34 +262,108 @@ static size_t before_place(const struct walk *walk, uint32_t place)
     return low;
 }
 
-/* found[s]: how many of the first k are found by so many codes and grid_shorts[s]. */
-static void count_found(const struct walk *walk, const struct wanted *w,
-                        const struct cf_ann_probe_query *query, const struct cf_ann_kernels *kernels,
-                        unsigned g, unsigned c, uint32_t found[LEVELS])
+/* How many of the first k rows would tell. */
+static uint32_t count_told(const struct cf_ann_probe_query *query, uint32_t k)
 {
-    size_t items = before_place(walk, grid_codes[g][c]);
+    uint32_t told = 0;
 
-    memset(found, 0, LEVELS * sizeof *found);
+    for (uint32_t i = 0; i < query->count && i < k; i++)
+        told += query->neighbours[i].rank < k;
+    return told;
+}
+
+/* found[s]: how many of the first k are found by so many codes and grid_shorts[s]; better[i]: how many of
+ * these codes have better shorts than neighbour i. */
+static void count_found(const struct walk *walk, const struct wanted *w,
+                        const struct cf_ann_probe_query *query, const size_t *better, unsigned g, unsigned c,
+                        uint32_t found[SHORT_LEVELS])
+{
+    memset(found, 0, SHORT_LEVELS * sizeof *found);
     for (uint32_t i = 0; i < w->count && i < grid_k[g]; i++) {
         if (walk->place[i] >= grid_codes[g][c] || query->neighbours[i].rank >= grid_k[g])
             continue;
-        size_t better = kernels->count_below(walk->shorts, items, w->shorts[i]);
-        for (unsigned s = LEVELS; s > 0 && grid_shorts[g][s - 1] > better; s--)
+        for (unsigned s = SHORT_LEVELS; s > 0 && grid_shorts[g][s - 1] > better[i]; s--)
             found[s - 1]++;
     }
+}
+
+static void add_missed(struct sums *sums, uint32_t missed)
+{
+    sums->missed += missed;
+    sums->squares += (uint64_t)missed * missed;
 }
 
 static void tally_walk(struct tally *tally, const struct walk *walk, const struct wanted *w,
                        const struct cf_ann_probe_query *query, const struct cf_ann_kernels *kernels,
                        unsigned g, unsigned m)
 {
-    for (unsigned c = 0; c < LEVELS; c++) {
-        uint32_t found[LEVELS];
-        count_found(walk, w, query, kernels, g, c, found);
-        for (unsigned s = 0; s < LEVELS; s++) {
-            tally->found[g][m][c][s] += found[s];
-            tally->squares[g][m][c][s] += (uint64_t)found[s] * found[s];
+    uint32_t found[SHORT_LEVELS], k = grid_k[g] < query->count ? grid_k[g] : query->count,
+                                  told = count_told(query, grid_k[g]);
+    size_t better[CF_ANN_TRUTH_MAX] = {0}, items = 0;
+
+    for (unsigned c = 0; c < CODE_LEVELS; c++) {
+        size_t before = items;
+        items = before_place(walk, grid_codes[g][c]);
+        for (uint32_t i = 0; i < w->count && i < grid_k[g]; i++)
+            better[i] += kernels->count_below(walk->shorts + before, items - before, w->shorts[i]);
+        count_found(walk, w, query, better, g, c, found);
+        for (unsigned s = 0; s < SHORT_LEVELS; s++) {
+            add_missed(&tally->all[g][m][c][s], k - found[s]);
+            add_missed(&tally->told[g][m][c][s], told - found[s]);
         }
+    }
+}
+
+/* The query as if its copies were not there: neighbours that are much nearer than the next, which go from the
+ * entries too. */
+static void take_copies_out(struct cf_ann_probe_query *query, struct bench *b)
+{
+    uint32_t copies = 0, kept = 0;
+    double widest = COPY_GAP;
+
+    for (uint32_t i = 0; i < COPIES_MAX && i + 1 < query->count; i++) {
+        double here = fmax(query->neighbours[i].key, 0), next = query->neighbours[i + 1].key;
+        if (next > widest * here) {
+            widest = here > 0 ? next / here : (double)INFINITY;
+            copies = i + 1;
+        }
+    }
+    for (size_t e = 0; copies && e < b->entry_count; e++) {
+        bool copy = false;
+        for (uint32_t i = 0; i < copies; i++)
+            copy |= b->entries[e].item == query->neighbours[i].item;
+        b->entries[kept] = b->entries[e];
+        b->shorts[kept] = b->shorts[e];
+        kept += !copy;
+    }
+    if (!copies)
+        return;
+    b->entry_count = kept;
+    query->count -= copies;
+    memmove(query->neighbours, query->neighbours + copies, query->count * sizeof *query->neighbours);
+    for (uint32_t i = 0; i < query->count; i++)
+        query->neighbours[i].rank =
+            query->neighbours[i].rank > copies ? query->neighbours[i].rank - copies : 0;
+}
+
+/* `grids`: of how many k. */
+static void tally_query(const struct trial *trial, const struct cf_ann_target *target,
+                        const struct cf_ann_probe_query *query, unsigned grids, const struct bench *b,
+                        struct tally *tally)
+{
+    struct wanted wanted;
+    struct walk steps;
+
+    want(target, query, &wanted);
+    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
+        walk(b, &wanted, trial->leaves[m], grid_codes[grids - 1][CODE_LEVELS - 1], &steps);
+        for (unsigned g = 0; g < grids; g++)
+            tally_walk(tally, &steps, &wanted, query, target->kernels, g, m);
+    }
+    for (unsigned g = 0; g < grids; g++) {
+        uint32_t k = grid_k[g] < query->count ? grid_k[g] : query->count;
+        add_missed(&tally->rows[g], k - count_told(query, grid_k[g]));
+        tally->queries[g]++;
     }
 }
 
@@ -285,8 +373,6 @@ static enum cf_err measure_query(const struct trial *trial, uint32_t number, str
     const struct cf_ann_probe_query *query = &trial->queries[number];
     unsigned grids = number % 4 == 0 ? CF_ANN_GRID_K : CF_ANN_GRID_K - 1;
     struct cf_ann_target target;
-    struct wanted wanted;
-    struct walk steps;
     enum cf_err err = cf_ann_target_scaled(&target, trial->ann, &b->scratch, query->vector);
 
     if (!err)
@@ -297,28 +383,30 @@ static enum cf_err measure_query(const struct trial *trial, uint32_t number, str
     err = search_wide(trial, &target, query->self, b);
     if (err)
         return err;
-    want(&target, query, &wanted);
-    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
-        walk(b, &wanted, trial->leaves[m], grid_codes[grids - 1][LEVELS - 1], &steps);
-        for (unsigned g = 0; g < grids; g++)
-            tally_walk(&b->tally, &steps, &wanted, query, target.kernels, g, m);
-    }
-    for (unsigned g = 0; g < grids; g++)
-        b->tally.queries[g]++;
+    tally_query(trial, &target, query, grids, b, &b->tally);
+    if (trial->kind != KIND_HELD)
+        return CF_OK;
+    struct cf_ann_probe_query fresh = *query;
+    take_copies_out(&fresh, b);
+    tally_query(trial, &target, &fresh, grids, b, &b->fresh);
     return CF_OK;
+}
+
+static void add_sums(struct sums *into, const struct sums *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        into[i].missed += from[i].missed;
+        into[i].squares += from[i].squares;
+    }
 }
 
 static void merge(struct tally *into, const struct tally *from)
 {
-    uint32_t *found = &into->found[0][0][0][0];
-    uint64_t *squares = &into->squares[0][0][0][0];
-
     for (unsigned g = 0; g < CF_ANN_GRID_K; g++)
         into->queries[g] += from->queries[g];
-    for (size_t i = 0; i < sizeof into->found / sizeof *found; i++) {
-        found[i] += (&from->found[0][0][0][0])[i];
-        squares[i] += (&from->squares[0][0][0][0])[i];
-    }
+    add_sums(into->rows, from->rows, CF_ANN_GRID_K);
+    add_sums(&into->all[0][0][0][0], &from->all[0][0][0][0], sizeof into->all / sizeof(struct sums));
+    add_sums(&into->told[0][0][0][0], &from->told[0][0][0][0], sizeof into->told / sizeof(struct sums));
 }
 
 static enum cf_err measure_portion(struct trial *trial, size_t number)
@@ -335,6 +423,8 @@ static enum cf_err measure_portion(struct trial *trial, size_t number)
     if (!err) {
         pthread_mutex_lock(&trial->lock);
         merge(&trial->tallies[trial->kind], &b->tally);
+        if (trial->kind == KIND_HELD)
+            merge(&trial->tallies[KIND_NEW], &b->fresh);
         pthread_mutex_unlock(&trial->lock);
     }
     if (b) {
@@ -405,30 +495,36 @@ static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held,
 /* ---- plans ---- */
 
 /* The lower confidence bound of the mean recall. */
-static double bound_of(const struct tally *tally, unsigned g, unsigned m, unsigned c, unsigned s, uint32_t k)
+static double bound_of(const struct sums *sums, double n, uint32_t k)
 {
-    double n = tally->queries[g], sum = tally->found[g][m][c][s] / (double)k;
-    double squares = (double)tally->squares[g][m][c][s] / ((double)k * k);
+    double missed = sums->missed / (double)k, squares = (double)sums->squares / ((double)k * k);
 
     if (n < 2)
         return 0;
-    double mean = sum / n, variance = (squares - sum * mean) / (n - 1);
-    return mean - 1.645 * sqrt(variance > 0 ? variance / n : 0);
+    double mean = missed / n, variance = (squares - missed * mean) / (n - 1);
+    return 1 - mean - 1.645 * sqrt(variance > 0 ? variance / n : 0);
 }
+
+/* What is asked of a plan: a share of the true neighbours, or of those that rows tell. */
+struct wish {
+    double recall;
+    bool told;
+};
 
 /* The fewest leaves, between those of the levels; 0 when all are not enough. */
 static double leaves_for(const struct trial *t, enum kind kind, unsigned g, unsigned c, unsigned s,
-                         double recall)
+                         struct wish wish)
 {
     const struct tally *tally = &t->tallies[kind];
-    uint64_t others = t->ann->header.count - (kind == KIND_HELD);
+    uint64_t others = t->ann->header.count - (kind == KIND_HELD || kind == KIND_NEW);
     uint32_t k = others < grid_k[g] ? (uint32_t)others : grid_k[g];
     double before = 0;
 
     for (unsigned m = 0; m < LEAF_LEVELS; m++) {
-        double bound = bound_of(tally, g, m, c, s, k);
-        if (bound >= recall) {
-            double low = m ? t->leaves[m - 1] : 0, share = (recall - before) / (bound - before);
+        const struct sums *sums = wish.told ? &tally->told[g][m][c][s] : &tally->all[g][m][c][s];
+        double bound = bound_of(sums, tally->queries[g], k);
+        if (bound >= wish.recall) {
+            double low = m ? t->leaves[m - 1] : 0, share = (wish.recall - before) / (bound - before);
             return low + (t->leaves[m] - low) * (m && share > 0 ? share : 1);
         }
         before = bound;
@@ -452,24 +548,53 @@ static double cost_of_all(const struct trial *t)
     return (double)h->count * (cost_scan_row + cost_scan_byte * (double)cf_ann_row_stride(h));
 }
 
-static struct cf_ann_widths plan_for(const struct trial *t, unsigned kind_count, unsigned g, double recall)
+static double leaves_for_kinds(const struct trial *t, unsigned kind_count, unsigned g, unsigned c, unsigned s,
+                               struct wish wish)
+{
+    double leaves = 1;
+
+    for (unsigned kind = 0; kind < kind_count && leaves > 0; kind++) {
+        double wanted = leaves_for(t, (enum kind)kind, g, c, s, wish);
+        leaves = wanted == 0 || wanted > leaves ? wanted : leaves;
+    }
+    return leaves;
+}
+
+static struct cf_ann_widths least_costly(const struct trial *t, unsigned kind_count, unsigned g,
+                                         struct wish wish)
 {
     struct cf_ann_widths best = {0, 0, 0};
     double least = cost_of_all(t);
 
-    for (unsigned c = 0; c < LEVELS; c++)
-        for (unsigned s = 0; s < LEVELS; s++) {
-            double leaves = 1;
-            for (unsigned kind = 0; kind < kind_count && leaves > 0; kind++) {
-                double wanted = leaves_for(t, (enum kind)kind, g, c, s, recall);
-                leaves = wanted == 0 || wanted > leaves ? wanted : leaves;
-            }
+    for (unsigned c = 0; c < CODE_LEVELS; c++)
+        for (unsigned s = 0; s < SHORT_LEVELS; s++) {
+            double leaves = leaves_for_kinds(t, kind_count, g, c, s, wish);
             double cost = cost_of(t, leaves, grid_codes[g][c], grid_shorts[g][s]);
             if (leaves > 0 && cost < least) {
                 least = cost;
                 best = (struct cf_ann_widths){(uint32_t)ceil(leaves), grid_codes[g][c], grid_shorts[g][s]};
             }
         }
+    return best;
+}
+
+static bool rows_reach(const struct trial *t, unsigned kind_count, unsigned g, double recall)
+{
+    bool reach = true;
+
+    for (unsigned kind = 0; kind < kind_count; kind++)
+        reach &= bound_of(&t->tallies[kind].rows[g], t->tallies[kind].queries[g], grid_k[g]) >= recall;
+    return reach;
+}
+
+/* Rows in eight bits lose some of the order themselves. Where that alone is more than the recall allows,
+ * measuring all of them would not give it either: a plan that gives nearly what they do is worth as much. */
+static struct cf_ann_widths plan_for(const struct trial *t, unsigned kind_count, unsigned g, double recall)
+{
+    struct cf_ann_widths best = least_costly(t, kind_count, g, (struct wish){recall, false});
+
+    if (best.leaves == 0 && !rows_reach(t, kind_count, g, recall))
+        best = least_costly(t, kind_count, g, (struct wish){1 - EXTRA_LOSS * (1 - recall), true});
     return best;
 }
 
@@ -513,7 +638,7 @@ static enum cf_err trial_init(struct trial *t, const struct cf_ann_held *held)
     uint32_t mixed = held->count < MIXED_MAX ? held->count : MIXED_MAX;
 
     t->begin[KIND_PERTURBED] = held->count;
-    t->begin[KIND_MIXED] = 2 * held->count;
+    t->begin[KIND_NEW] = t->begin[KIND_MIXED] = 2 * held->count; /* no queries of their own */
     t->begin[KIND_COUNT] = 2 * held->count + mixed;
     t->vectors = calloc((size_t)(held->count + mixed) * t->ann->header.dim, sizeof *t->vectors);
     t->queries = calloc(t->begin[KIND_COUNT], sizeof *t->queries);

@@ -1,14 +1,16 @@
 /* Recall, not knobs: how many leaves, and how many survivors of each ranking, a recall takes; measured when
- * the index is built, on three kinds of queries that it makes itself: vectors held back from shaping the
- * leaves (new pictures), the same a little perturbed (other copies of known pictures), and mixtures of
- * coordinates of several (nothing like the collection).
+ * the index is built, on four kinds of queries that it makes itself: vectors held back from shaping the leaves
+ * (other copies of known pictures), the same as if their own copies were not there (new pictures), a little
+ * perturbed (closer copies), and mixtures of coordinates of several (nothing like the collection).
  *
  * For each, the true neighbours are found by measuring every row (truth.h), and one wide search tells at
  * which leaf, which place among the codes and which among the shorts each of them turned up: that gives the
  * recall of every narrower search. A plan is the least costly one at which the lower confidence bound
- * (one-sided, 95 %) of the mean recall reaches the grid's value, for held and for perturbed queries alike;
- * for those that are farther from all leaves than nearly all of these, the mixtures count too. What costs as
- * much as measuring every row is not planned. Between two points of the grid plans are interpolated. */
+ * (one-sided, 95 %) of the mean recall reaches the grid's value, for all kinds but the mixtures alike; for
+ * queries that are farther from all leaves than nearly all of these, the mixtures count too. What costs as much
+ * as measuring every row is not planned. Rows in eight bits lose some of the order by themselves: for a recall
+ * that measuring all of them would not give, a plan may lose a quarter of the allowance on top of their loss.
+ * Between two points of the grid plans are interpolated. */
 #ifndef CF_ANN_CALIBRATE_H
 #define CF_ANN_CALIBRATE_H
 
@@ -16,7 +18,7 @@
 #include "common/base/crew.h"
 
 /* Below this many items there are no leaves, every row is looked at, and nothing is held back. */
-enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 1000 };
+enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 800 };
 
 /* How many leaves are looked at, nearest first; how many entries survive the codes, and how many items the
  * shorts. No leaves: only measuring every row does it. */

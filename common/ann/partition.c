@@ -9,8 +9,8 @@
 #include "common/base/rng.h"
 
 /* Points are taken CHUNK at a time by a thread, GROUP of them against STRIP leaves at once, so that both stay
- * in the nearest caches. A training takes ROUNDS over at most PER_LEAF points a leaf; where it went group by group,
- * GROUPED_ROUNDS more across their borders. */
+ * in the nearest caches. A training takes ROUNDS over at most PER_LEAF points a leaf; where it went group by
+ * group, GROUPED_ROUNDS more across their borders. */
 enum { CHUNK = 256, GROUP = 16, STRIP = 256, ROUNDS = 8, GROUPED_ROUNDS = 2, PER_LEAF = 32 };
 #define SOAR_LAMBDA 1.5f
 

@@ -8,7 +8,7 @@
 #include "common/ann/train_kernels.h"
 #include "common/base/rng.h"
 
-enum { PORTION = 128, STRETCH = 64, CANDIDATES = 224, ROOM = 2 * CANDIDATES, BYTE_MOST = 63 };
+enum { PORTION = 128, STRETCH = 16, CANDIDATES = 224, ROOM = 2 * CANDIDATES, BYTE_MOST = 63 };
 
 /* A portion of queries, as blocks of bytes. */
 struct portion {

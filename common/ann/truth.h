@@ -6,7 +6,7 @@
 #include "common/ann/query.h"
 #include "common/base/crew.h"
 
-enum { CF_ANN_TRUTH_MAX = 100 };
+enum { CF_ANN_TRUTH_MAX = 120 };
 
 struct cf_ann_neighbour {
     double key; /* the distance, but for what the row has lost: estimated as a random part of its slack */

@@ -14,6 +14,7 @@
 #include "common/base/rng.h"
 #include "workers/query/hidden.h"
 #include "workers/query/nearest.h"
+#include "workers/query/sketch.h"
 #include "workers/query/tail.h"
 
 enum { IDS = 1000, DIM = 3, STEPS = 1501 };
@@ -145,6 +146,127 @@ static int compare(const void *a, const void *b)
 }
 
 /* Few distances, so that ids decide often. */
+enum { SKETCHED = 300, OTHERS = 400, SKETCH_DIM_MAX = 960, LATENT = 12 };
+
+/* Alike in most of what they are, as covers are; every seventh is the one before again. */
+static void draw_alike(struct cf_rng *rng, size_t count, uint32_t dim, float size, float *out)
+{
+    static float base[LATENT][SKETCH_DIM_MAX];
+    struct cf_rng fixed = cf_rng(dim);
+    for (size_t i = 0; i < LATENT; i++)
+        for (uint32_t j = 0; j < dim; j++)
+            base[i][j] = (float)cf_rng_unit(&fixed) - 0.3f;
+    for (size_t i = 0; i < count; i++, out += dim) {
+        if (i % 7 == 6) {
+            memcpy(out, out - dim, dim * sizeof *out);
+            continue;
+        }
+        for (uint32_t j = 0; j < dim; j++)
+            out[j] = size * 0.02f * (float)cf_rng_unit(rng);
+        for (size_t l = 0; l < LATENT; l++) {
+            float times = size * (float)cf_rng_unit(rng);
+            for (uint32_t j = 0; j < dim; j++)
+                out[j] += times * base[l][j];
+        }
+    }
+}
+
+static double apart(const float *a, const float *b, uint32_t dim)
+{
+    double sum = 0;
+    for (uint32_t j = 0; j < dim; j++)
+        sum += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]);
+    return sqrt(sum);
+}
+
+/* Whoever is within the distance is among those that may be; how many those are. */
+static size_t assert_none_is_lost(const struct cf_sketch *sketch, const float *query, const float *others,
+                                  uint32_t dim, float distance)
+{
+    struct cf_sketch_code of_query, codes[OTHERS];
+    uint32_t near[OTHERS];
+    bool may[OTHERS] = {false};
+    cf_sketch_code(sketch, query, 0, &of_query);
+    for (size_t i = 0; i < OTHERS; i++)
+        cf_sketch_code(sketch, others + i * dim, 0, &codes[i]);
+    size_t count = cf_sketch_near(sketch, &of_query, codes, OTHERS, distance, near);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(near[i] < OTHERS && (i == 0 || near[i] > near[i - 1]));
+        may[near[i]] = true;
+    }
+    for (size_t i = 0; i < OTHERS; i++)
+        assert_true(may[i] || apart(query, others + i * dim, dim) > (double)distance);
+    return count;
+}
+
+static void check_sketch(uint32_t dim, size_t sampled, float size)
+{
+    static float sample[SKETCHED * SKETCH_DIM_MAX], others[OTHERS * SKETCH_DIM_MAX];
+    struct cf_rng rng = cf_rng(dim + sampled);
+    draw_alike(&rng, sampled, dim, 1, sample);
+    draw_alike(&rng, OTHERS, dim, size, others);
+    struct cf_sketch *sketch = cf_sketch_new(sample, sampled, dim);
+    assert_non_null(sketch);
+    size_t kept = 0;
+    for (size_t q = 0; q < 40; q++) {
+        const float *query = others + q * dim;
+        /* As far as that one is, to the last digit. */
+        float edge = (float)apart(query, others + (OTHERS - 1 - q) * dim, dim);
+        assert_none_is_lost(sketch, query, others, dim, edge);
+        assert_int_equal(assert_none_is_lost(sketch, query, others, dim, INFINITY), OTHERS);
+        kept += assert_none_is_lost(sketch, query, others, dim, edge / 4);
+    }
+    if (sampled == SKETCHED && size <= 1)
+        assert_true(kept < 40 * OTHERS / 10);
+    cf_sketch_free(sketch);
+}
+
+static void a_sketch_loses_none(void **state)
+{
+    (void)state;
+    static const uint32_t dims[] = {65, 256, SKETCH_DIM_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        check_sketch(dims[i], SKETCHED, 1);
+        check_sketch(dims[i], SKETCHED, 1e6f); /* nothing like the sample */
+        check_sketch(dims[i], 1, 1);
+        check_sketch(dims[i], 7, 1e-6f);
+    }
+}
+
+/* Codes are those of the rows, whichever runs these went through. */
+static void a_tail_with_a_sketch_has_a_code_a_row(void **state)
+{
+    (void)state;
+    enum { SKETCH_DIM = 80, BATCHES = 40, BATCH = 16 };
+    static float sample[SKETCHED * SKETCH_DIM], vectors[BATCH * SKETCH_DIM];
+    static _Alignas(64) uint8_t rows[BATCH][1024];
+    struct cf_rng rng = cf_rng(5);
+    draw_alike(&rng, SKETCHED, SKETCH_DIM, 1, sample);
+    struct cf_sketch *sketch = cf_sketch_new(sample, SKETCHED, SKETCH_DIM);
+    struct cf_tail tail = {.row_bytes = cf_ann_row_bytes(SKETCH_DIM), .sketch = sketch, .dim = SKETCH_DIM};
+    assert_true(sketch && tail.row_bytes <= sizeof rows[0]);
+    for (uint64_t seq = 1; seq <= BATCHES; seq++) {
+        struct cf_tail_entry entries[BATCH];
+        draw_alike(&rng, BATCH, SKETCH_DIM, 1, vectors);
+        for (size_t i = 0; i < BATCH; i++) {
+            assert_int_equal(cf_ann_row_encode(vectors + i * SKETCH_DIM, SKETCH_DIM, rows[i], NULL), CF_OK);
+            entries[i] = entry_of(cf_rng_below(&rng, IDS), seq, i % 5 ? rows[i] : NULL, i % 11 == 3);
+        }
+        assert_int_equal(cf_tail_put(&tail, entries, BATCH), CF_OK);
+    }
+    for (size_t r = 0; r < tail.run_count; r++)
+        for (size_t i = 0; i < tail.runs[r]->row_count; i++) {
+            float vector[SKETCH_DIM];
+            struct cf_sketch_code code;
+            const uint8_t *row = tail.runs[r]->rows + i * tail.row_bytes;
+            float off = cf_ann_row_decode(row, SKETCH_DIM, vector);
+            cf_sketch_code(sketch, vector, off, &code);
+            assert_memory_equal(&code, &tail.runs[r]->codes[i], sizeof code);
+        }
+    cf_tail_fini(&tail);
+    cf_sketch_free(sketch);
+}
+
 static void nearest_are_the_first_of_a_sorted_list(void **state)
 {
     (void)state;
@@ -198,6 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tail_agrees_with_a_list),
         cmocka_unit_test(tail_never_runs_out_of_runs),
+        cmocka_unit_test(a_sketch_loses_none),
+        cmocka_unit_test(a_tail_with_a_sketch_has_a_code_a_row),
         cmocka_unit_test(nearest_are_the_first_of_a_sorted_list),
         cmocka_unit_test(hidden_items_agree_with_a_list),
     };

@@ -290,8 +290,12 @@ static enum cf_err copy_uncovered(const struct cf_tail *old, struct cf_view *vie
     struct cf_tail_place place = {0, 0};
     size_t count = 0;
     for (const struct cf_tail_entry *entry; (entry = cf_tail_next(old, &place));)
-        if (!cf_places_cover(view->places, &entry->album))
-            entries[count++] = *entry;
+        if (!cf_places_cover(view->places, &entry->album)) {
+            entries[count] = *entry;
+            if (old->sketch != view->tail.sketch)
+                entries[count].code = NULL;
+            count++;
+        }
     enum cf_err err = CF_OK;
     for (size_t begin = 0; err == CF_OK && begin < count; begin += CF_TAIL_RUN_MAX)
         err = cf_tail_put(&view->tail, &entries[begin],
@@ -310,7 +314,9 @@ enum cf_err cf_engine_stage(const struct cf_engine *engine, size_t space, struct
     enum cf_err err = CF_E_NO_MEMORY;
     if (made) {
         made->space = space;
-        err = new_view(engine->shards, *served, (struct cf_tail){.row_bytes = old->row_bytes}, &made->view);
+        const struct cf_tail tail = {
+            .row_bytes = old->row_bytes, .sketch = (*served)->sketch, .dim = cf_spaces[space].dim};
+        err = new_view(engine->shards, *served, tail, &made->view);
     }
     if (err == CF_OK)
         err = copy_uncovered(old, made->view);

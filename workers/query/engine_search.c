@@ -7,7 +7,7 @@
 
 /* Reads only, of one view; no lock is held. */
 
-enum { MEASURED_ROWS = 1024 }; /* at a time */
+enum { MEASURED_ROWS = 1024, GATHERED_ROWS = 64, ROW_ALIGN = 64 }; /* at a time */
 /* A distance to eight bits a dimension will do where they are off by so many times less than it; otherwise it
  * is measured by the vector of the shard, so that the same cover is at no distance; so many times a search.
  */
@@ -22,7 +22,10 @@ struct search {
     const struct cf_tail_entry *self_entry; /* of the album asked for, NULL when it is not in the tail */
     struct cf_served_item self_item;        /* the same in the index */
     struct cf_nearest *nearest;
-    float *full;     /* room for a vector */
+    float *full; /* room for a vector */
+    /* Where the tail has a sketch: of the query; and room for rows that lie apart. */
+    struct cf_sketch_code code;
+    uint8_t *gathered;
     size_t measured; /* by the vectors of the shards, without being asked to be exact */
     bool inexact;    /* a vector could not be had from its shard */
 };
@@ -209,25 +212,74 @@ static void offer_entry(struct search *search, const struct cf_tail_entry *entry
 typedef void take_row(struct search *search, void *arg, const struct cf_tail_entry *entry, float distance,
                       float slack);
 
-static enum cf_err measure_run(struct search *search, const struct cf_tail_run *run, take_row *take,
-                               void *arg, struct cf_detail *detail)
+struct taker {
+    take_row *take;
+    void *arg;
+};
+
+/* Rows of a run that lie one after the other at `rows`, and their numbers in it: NULL where those count from
+ * `first`. */
+static enum cf_err measure_rows(struct search *search, const struct cf_tail_run *run, struct taker taker,
+                                const uint8_t *rows, size_t first, const uint32_t *numbers, size_t count,
+                                struct cf_detail *detail)
 {
     float distances[MEASURED_ROWS], slack[MEASURED_ROWS];
     uint32_t dim = cf_spaces[search->query->space].dim;
-    for (size_t begin = 0; begin < run->row_count; begin += MEASURED_ROWS) {
+    enum cf_err err = cf_ann_rows_measure(search->scratch->searcher, search->query->vector, dim, rows, count,
+                                          distances, slack, detail);
+    for (size_t i = 0; err == CF_OK && i < count; i++) {
+        size_t number = first + (numbers ? numbers[i] : i);
+        const struct cf_tail_entry *owner = run->owners[number];
+        if (owner->row == run->rows + number * search->tail->row_bytes) /* or its album came twice */
+            taker.take(search, taker.arg, owner, distances[i], slack[i]);
+    }
+    return err;
+}
+
+/* Those that the sketch does not prove to be too far. */
+static enum cf_err measure_near(struct search *search, const struct cf_tail_run *run, struct taker taker,
+                                size_t first, size_t count, struct cf_detail *detail)
+{
+    uint32_t near[MEASURED_ROWS];
+    const size_t row_bytes = search->tail->row_bytes,
+                 found = cf_sketch_near(search->tail->sketch, &search->code, run->codes + first, count,
+                                        bound(search), near);
+    enum cf_err err = CF_OK;
+    for (size_t begin = 0; err == CF_OK && begin < found; begin += GATHERED_ROWS) {
+        size_t some = found - begin < GATHERED_ROWS ? found - begin : GATHERED_ROWS;
+        for (size_t i = 0; i < some; i++)
+            memcpy(search->gathered + i * row_bytes, run->rows + (first + near[begin + i]) * row_bytes,
+                   row_bytes);
+        err = measure_rows(search, run, taker, search->gathered, first, near + begin, some, detail);
+    }
+    return err;
+}
+
+static enum cf_err measure_run(struct search *search, const struct cf_tail_run *run, struct taker taker,
+                               struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    for (size_t begin = 0; err == CF_OK && begin < run->row_count; begin += MEASURED_ROWS) {
         size_t count = run->row_count - begin < MEASURED_ROWS ? run->row_count - begin : MEASURED_ROWS;
         const uint8_t *rows = run->rows + begin * search->tail->row_bytes;
-        enum cf_err err = cf_ann_rows_measure(search->scratch->searcher, search->query->vector, dim, rows,
-                                              count, distances, slack, detail);
-        if (err != CF_OK)
-            return err;
-        for (size_t i = 0; i < count; i++) {
-            const struct cf_tail_entry *owner = run->owners[begin + i];
-            if (owner->row == rows + i * search->tail->row_bytes) /* or its album came twice */
-                take(search, arg, owner, distances[i], slack[i]);
-        }
+        err = run->codes ? measure_near(search, run, taker, begin, count, detail)
+                         : measure_rows(search, run, taker, rows, begin, NULL, count, detail);
     }
-    return CF_OK;
+    return err;
+}
+
+/* False when memory is short. */
+static bool sketch_query(struct search *search)
+{
+    const struct cf_tail *tail = search->tail;
+    if (!tail->sketch || tail->row_count == 0)
+        return true;
+    uint8_t *room = cf_arena_alloc(search->scratch->arena, GATHERED_ROWS * tail->row_bytes + ROW_ALIGN, 1);
+    if (!room)
+        return false;
+    search->gathered = room + (ROW_ALIGN - (uintptr_t)room % ROW_ALIGN) % ROW_ALIGN;
+    cf_sketch_code(tail->sketch, search->query->vector, 0, &search->code);
+    return true;
 }
 
 /* Into `full`. */
@@ -305,12 +357,12 @@ static enum cf_err search_tail(struct search *search, struct cf_detail *detail)
     for (size_t i = 0; search->query->exact && i < tail->run_count; i++)
         rows += tail->runs[i]->row_count;
     list.items = cf_arena_alloc(search->scratch->arena, rows, sizeof *list.items);
-    if (!list.items)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for an exact answer");
-    take_row *take = search->query->exact ? take_possible : take_measured;
+    if (!list.items || !sketch_query(search))
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory to search what is not indexed yet");
+    const struct taker taker = {search->query->exact ? take_possible : take_measured, &list};
     enum cf_err err = CF_OK;
     for (size_t i = 0; err == CF_OK && i < tail->run_count; i++)
-        err = measure_run(search, tail->runs[i], take, &list, detail);
+        err = measure_run(search, tail->runs[i], taker, detail);
     if (err == CF_OK)
         rank_possible(search, &list);
     return err;

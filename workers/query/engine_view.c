@@ -120,7 +120,7 @@ struct cf_view *cf_view_new(struct cf_places *places, struct cf_tail *tail)
     if (places)
         atomic_fetch_add(&places->refs, 1);
     view->tail = *tail;
-    *tail = (struct cf_tail){.row_bytes = tail->row_bytes};
+    *tail = (struct cf_tail){.row_bytes = tail->row_bytes, .sketch = tail->sketch, .dim = tail->dim};
     return view;
 }
 

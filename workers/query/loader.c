@@ -132,7 +132,9 @@ enum cf_err cf_loader_load(struct cf_loader *loader, const struct cf_served *cur
     }
     if (err == CF_OK) {
         err = cf_served_new(&parts[CF_PART_WHOLE], &parts[CF_PART_SMALL], served, &detail);
-        if (err != CF_OK)
+        if (err == CF_OK)
+            cf_served_sketch(*served, current);
+        else
             cf_log(CF_LOG_ERROR, "index_not_loaded", "space=%s error=%s detail=\"%s\"", loader->space->name,
                    cf_err_name(err), detail.text);
     }

@@ -3,6 +3,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* A sketch is made anew when the index is so many times what it was made of; but of enough it stays. */
+enum { SKETCHED_ENOUGH = 65536, SKETCHED_ONE_IN = 4 };
+
 static enum cf_err check(const struct cf_mapped *mapped, const struct cf_space *space, uint64_t generation,
                          uint64_t base, const char *path, struct cf_detail *detail)
 {
@@ -146,6 +149,29 @@ enum cf_err cf_served_new(struct cf_mapped **whole, struct cf_mapped **small, st
     return CF_OK;
 }
 
+static struct cf_sketch *make_sketch(const struct cf_ann *ann)
+{
+    struct cf_ann_info info = cf_ann_info(ann);
+    uint64_t count = info.count < CF_SKETCH_SAMPLE ? info.count : CF_SKETCH_SAMPLE;
+    if (count == 0 || info.dim <= CF_SKETCH_DIMS)
+        return NULL;
+    float *sample = malloc(count * info.dim * sizeof *sample);
+    for (uint64_t i = 0; sample && i < count; i++)
+        (void)cf_ann_vector(ann, i * info.count / count, sample + i * info.dim);
+    struct cf_sketch *sketch = sample ? cf_sketch_new(sample, count, info.dim) : NULL;
+    free(sample);
+    return sketch;
+}
+
+void cf_served_sketch(struct cf_served *served, const struct cf_served *before)
+{
+    const struct cf_ann *ann = served->parts[CF_PART_WHOLE]->ann;
+    uint64_t count = cf_ann_info(ann).count, wanted = count < SKETCHED_ENOUGH ? count : SKETCHED_ENOUGH;
+    bool good = before && before->sketch && before->sketched >= wanted / SKETCHED_ONE_IN;
+    served->sketch = good ? cf_sketch_share(before->sketch) : make_sketch(ann);
+    served->sketched = good ? before->sketched : count;
+}
+
 struct cf_served *cf_served_share(struct cf_served *served)
 {
     atomic_fetch_add(&served->refs, 1);
@@ -158,6 +184,7 @@ void cf_served_free(struct cf_served *served)
         return;
     for (size_t i = 0; i < CF_PART_COUNT; i++)
         cf_mapped_free(served->parts[i]);
+    cf_sketch_free(served->sketch);
     free(served->hidden);
     free(served);
 }

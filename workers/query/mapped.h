@@ -7,6 +7,7 @@
 #include "common/ann/ann.h"
 #include "common/descriptor/space.h"
 #include "common/store/generation.h"
+#include "workers/query/sketch.h"
 
 struct cf_mapped {
     _Atomic uint32_t refs;
@@ -40,12 +41,17 @@ struct cf_served {
     struct cf_mapped *parts[CF_PART_COUNT]; /* the small one is NULL when there is none */
     uint64_t *hidden;                       /* a bit an item of the whole one; NULL without a small one */
     uint64_t count;                         /* albums in it that can be found */
+    struct cf_sketch *sketch;               /* for the tail beside it; may be NULL */
+    uint64_t sketched;                      /* albums of the generation that it was made of */
 };
 
 /* The small one may be NULL; otherwise its base is the whole one. Takes both on success, nulling them.
  * CF_E_NO_MEMORY. */
 enum cf_err cf_served_new(struct cf_mapped **whole, struct cf_mapped **small, struct cf_served **served,
                           struct cf_detail *detail) CF_MUST_CHECK;
+/* Gives a pair that nobody else has yet a sketch of its whole generation, or, while that will do, the one of
+ * `before` (may be NULL). Without one (no items, few values, no memory) the tail is measured row by row. */
+void cf_served_sketch(struct cf_served *served, const struct cf_served *before);
 struct cf_served *cf_served_share(struct cf_served *served);
 void cf_served_free(struct cf_served *served); /* takes NULL */
 

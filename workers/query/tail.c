@@ -3,6 +3,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/ann/ann.h"
+#include "proto/msg.h"
+
 /* A run is merged with the one before it when that is less than so many times as large, or both together are
  * small: every run costs a search as much as a hundred rows, to put the query in the form that rows are
  * measured by. */
@@ -17,6 +20,7 @@ static void drop_run(struct cf_tail_run *run)
     free(run->ids);
     free(run->rows);
     free(run->owners);
+    free(run->codes);
     free(run);
 }
 
@@ -31,7 +35,7 @@ void cf_tail_fini(struct cf_tail *tail)
 {
     for (size_t i = 0; i < tail->run_count; i++)
         drop_run(tail->runs[i]);
-    *tail = (struct cf_tail){.row_bytes = tail->row_bytes};
+    *tail = (struct cf_tail){.row_bytes = tail->row_bytes, .sketch = tail->sketch, .dim = tail->dim};
 }
 
 /* ---- making a run ---- */
@@ -50,7 +54,7 @@ static struct sizes measure(const struct cf_tail_entry *entries, size_t count)
     return sizes;
 }
 
-static struct cf_tail_run *new_run(struct sizes sizes, size_t count, size_t row_bytes)
+static struct cf_tail_run *new_run(struct sizes sizes, size_t count, const struct cf_tail *tail)
 {
     struct cf_tail_run *run = calloc(1, sizeof *run);
     if (!run)
@@ -59,21 +63,37 @@ static struct cf_tail_run *new_run(struct sizes sizes, size_t count, size_t row_
     run->entries = malloc((count + 1) * sizeof *run->entries);
     run->ids = malloc(sizes.id_bytes + 1);
     run->owners = malloc((sizes.row_count + 1) * sizeof *run->owners);
-    run->rows = sizes.row_count ? aligned_alloc(ROW_ALIGN, sizes.row_count * row_bytes) : NULL;
+    run->rows = sizes.row_count ? aligned_alloc(ROW_ALIGN, sizes.row_count * tail->row_bytes) : NULL;
+    run->codes = tail->sketch ? malloc((sizes.row_count + 1) * sizeof *run->codes) : NULL;
     if (run->entries && run->ids && run->owners && (run->rows || !sizes.row_count) &&
-        cf_idmap_reserve(&run->map, count) == CF_OK)
+        (run->codes || !tail->sketch) && cf_idmap_reserve(&run->map, count) == CF_OK)
         return run;
     drop_run(run);
     return NULL;
 }
 
-static const void *add_row(struct cf_tail_run *run, const struct cf_tail_entry *owner, const void *row,
-                           size_t row_bytes)
+static void make_code(const struct cf_tail *tail, const void *row, struct cf_sketch_code *code)
 {
-    uint8_t *copy = run->rows + run->row_count * row_bytes;
-    memcpy(copy, row, row_bytes);
-    run->owners[run->row_count++] = owner;
-    return copy;
+    float vector[CF_DIM_MAX];
+    float off = cf_ann_row_decode(row, tail->dim, vector);
+    cf_sketch_code(tail->sketch, vector, off, code);
+}
+
+static void add_row(struct cf_tail_run *run, struct cf_tail_entry *owner, const struct cf_tail_entry *from,
+                    const struct cf_tail *tail)
+{
+    size_t number = run->row_count++;
+    uint8_t *copy = run->rows + number * tail->row_bytes;
+    memcpy(copy, from->row, tail->row_bytes);
+    owner->row = copy;
+    run->owners[number] = owner;
+    if (!tail->sketch)
+        return;
+    owner->code = &run->codes[number];
+    if (from->code)
+        run->codes[number] = *from->code;
+    else
+        make_code(tail, from->row, &run->codes[number]);
 }
 
 /* The entry of the album in a run that is being made; room for it was reserved. */
@@ -92,16 +112,20 @@ static struct cf_tail_entry *own_entry(struct cf_tail_run *run, struct cf_str id
 }
 
 /* NULL when memory is short. */
-static struct cf_tail_run *make_run(const struct cf_tail_entry *entries, size_t count, size_t row_bytes)
+static struct cf_tail_run *make_run(const struct cf_tail_entry *entries, size_t count,
+                                    const struct cf_tail *tail)
 {
-    struct cf_tail_run *run = new_run(measure(entries, count), count, row_bytes);
+    struct cf_tail_run *run = new_run(measure(entries, count), count, tail);
     size_t id_bytes = 0;
     for (size_t i = 0; run && i < count; i++) {
         struct cf_tail_entry *own = own_entry(run, entries[i].album.id, &id_bytes);
         own->album = entries[i].album;
         own->album.id = own->key.id;
         own->forgotten = entries[i].forgotten;
-        own->row = entries[i].row ? add_row(run, own, entries[i].row, row_bytes) : NULL;
+        own->row = NULL;
+        own->code = NULL;
+        if (entries[i].row)
+            add_row(run, own, &entries[i], tail);
     }
     return run;
 }
@@ -111,7 +135,7 @@ static struct cf_tail_run *make_run(const struct cf_tail_entry *entries, size_t 
 /* What both say, without what the newer one says better; what is forgotten needs no word when nothing older
  * is left that speaks of it. NULL when memory is short. */
 static struct cf_tail_run *merge(const struct cf_tail_run *older, const struct cf_tail_run *newer,
-                                 bool oldest, size_t row_bytes)
+                                 bool oldest, const struct cf_tail *tail)
 {
     size_t count = 0;
     struct cf_tail_entry *entries = malloc((older->entry_count + newer->entry_count + 1) * sizeof *entries);
@@ -123,7 +147,7 @@ static struct cf_tail_run *merge(const struct cf_tail_run *older, const struct c
     for (size_t i = 0; i < newer->entry_count; i++)
         if (!(oldest && newer->entries[i].forgotten))
             entries[count++] = newer->entries[i];
-    struct cf_tail_run *run = make_run(entries, count, row_bytes);
+    struct cf_tail_run *run = make_run(entries, count, tail);
     free(entries);
     return run;
 }
@@ -139,7 +163,7 @@ static bool are_similar(const struct cf_tail_run *older, const struct cf_tail_ru
 static bool merge_last(struct cf_tail *tail)
 {
     struct cf_tail_run **last = &tail->runs[tail->run_count - 2];
-    struct cf_tail_run *merged = merge(last[0], last[1], tail->run_count == 2, tail->row_bytes);
+    struct cf_tail_run *merged = merge(last[0], last[1], tail->run_count == 2, tail);
     if (!merged)
         return false;
     drop_run(last[0]);
@@ -164,7 +188,7 @@ enum cf_err cf_tail_put(struct cf_tail *tail, const struct cf_tail_entry *entrie
         return CF_OK;
     if (tail->run_count == CF_TAIL_RUNS_MAX && !merge_last(tail))
         return CF_E_NO_MEMORY;
-    struct cf_tail_run *run = make_run(entries, count, tail->row_bytes);
+    struct cf_tail_run *run = make_run(entries, count, tail);
     if (!run)
         return CF_E_NO_MEMORY;
     count_run(tail, run);

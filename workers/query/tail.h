@@ -7,7 +7,7 @@
  * Runs of similar size are merged, so that an album is copied a few times at most and there are few runs to
  * ask: a log-structured merge, as in O'Neil et al., "The log-structured merge-tree", 1996.
  *
- * Memory: an album takes cf_ann_row_bytes of its space (1,024 bytes for gist, 320 for gray16) and about 200
+ * Memory: an album takes cf_ann_row_bytes of its space (1,024 bytes for gist, 320 for gray16) and about 350
  * bytes and its id beside; albums that a newer run replaces are kept until their runs are merged (of a run
  * over CF_TAIL_RUN_MAX albums: until the next generation). A tail grows for as long as nothing is indexed.
  * Threads: a tail is its owner's; runs are counted, and whatever drops the last reference frees. */
@@ -16,6 +16,7 @@
 
 #include "common/base/album.h"
 #include "workers/query/idmap.h"
+#include "workers/query/sketch.h"
 
 enum { CF_TAIL_RUNS_MAX = 48, CF_TAIL_RUN_MAX = 16384 };
 
@@ -35,6 +36,7 @@ struct cf_tail_entry {
     struct cf_keyed key; /* the album's id */
     struct cf_tail_album album;
     const void *row;
+    const struct cf_sketch_code *code; /* of the row, by the tail's sketch; NULL: not made yet */
     bool forgotten;
 };
 
@@ -47,11 +49,15 @@ struct cf_tail_run {
     uint8_t *rows; /* one after the other, for cf_ann_rows_measure */
     size_t row_count;
     const struct cf_tail_entry **owners; /* of each row */
+    struct cf_sketch_code *codes;        /* of each row; NULL without a sketch */
 };
 
-/* A value; {.row_bytes = …} is an empty one. */
+/* A value; {.row_bytes = …} is an empty one. With a sketch (borrowed) of vectors of `dim` values every row
+ * has a code. */
 struct cf_tail {
     size_t row_bytes;
+    const struct cf_sketch *sketch;
+    uint32_t dim;
     struct cf_tail_run *runs[CF_TAIL_RUNS_MAX];
     size_t run_count;
     size_t entry_count, row_count; /* of albums that it speaks of */

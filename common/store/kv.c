@@ -18,6 +18,7 @@ enum { FAMILIES_MAX = 16 };
 static const size_t wal_bytes_max_default = 8u << 20;
 static const size_t write_buffer_bytes_default = 16u << 20;
 static const size_t cache_bytes = 8u << 20;
+static const size_t reading_cache_bytes = 64u << 20;
 static const size_t readahead_bytes = 1u << 20;
 static const int primary_files_max = 512;
 
@@ -25,7 +26,7 @@ struct cf_kv {
     char *path;
     rocksdb_t *db;
     rocksdb_options_t *options;
-    rocksdb_cache_t *cache;
+    rocksdb_cache_t *own_cache; /* NULL: the one that secondaries share */
     rocksdb_block_based_table_options_t *table;
     rocksdb_column_family_handle_t *handles[FAMILIES_MAX + 1]; /* ours, then "default" */
     size_t family_count;
@@ -111,11 +112,30 @@ static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, enum 
     return options;
 }
 
+/* Secondaries of a process share one, so that its size is no matter of how many shards there are. */
+static rocksdb_cache_t *reading_cache;
+
+static void make_reading_cache(void)
+{
+    reading_cache = rocksdb_cache_create_lru(reading_cache_bytes);
+}
+
+static rocksdb_cache_t *cache_of(struct cf_kv *kv, enum mode mode)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (mode != SECONDARY) {
+        kv->own_cache = rocksdb_cache_create_lru(cache_bytes);
+        return kv->own_cache;
+    }
+    int failed = pthread_once(&once, make_reading_cache);
+    CF_CHECK(!failed);
+    return reading_cache;
+}
+
 static void make_settings(struct cf_kv *kv, const struct cf_kv_options *wanted, enum mode mode)
 {
-    kv->cache = rocksdb_cache_create_lru(cache_bytes);
     kv->table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_cache(kv->table, kv->cache);
+    rocksdb_block_based_options_set_block_cache(kv->table, cache_of(kv, mode));
     /* The table takes the filter over. */
     rocksdb_block_based_options_set_filter_policy(kv->table, rocksdb_filterpolicy_create_bloom_full(10));
     kv->options = make_options(wanted, mode, kv->table);
@@ -236,7 +256,8 @@ void cf_kv_free(struct cf_kv *kv)
     rocksdb_readoptions_destroy(kv->scanning);
     rocksdb_options_destroy(kv->options);
     rocksdb_block_based_options_destroy(kv->table);
-    rocksdb_cache_destroy(kv->cache);
+    if (kv->own_cache)
+        rocksdb_cache_destroy(kv->own_cache);
     free(kv->path);
     free(kv);
 }
@@ -333,6 +354,13 @@ enum cf_err cf_kv_commit(struct cf_kv *kv, bool sync, struct cf_detail *detail)
     if (kv->failed != CF_OK && detail)
         *detail = kv->failed_detail;
     return kv->failed;
+}
+
+enum cf_err cf_kv_sync(struct cf_kv *kv, struct cf_detail *detail)
+{
+    char *text = NULL;
+    rocksdb_flush_wal(kv->db, 1, &text);
+    return text ? fail(detail, kv->path, text) : CF_OK;
 }
 
 enum cf_err cf_kv_catch_up(struct cf_kv *kv, struct cf_detail *detail)

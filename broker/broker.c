@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/io/pool.h"
 
 #ifndef CF_VERSION
 #define CF_VERSION "unknown"
@@ -31,13 +32,33 @@ struct lost {
     size_t peer_len;
 };
 
+/* What wakes had to say that waits for the disk, oldest first. */
+struct held {
+    struct cf_out *outs;
+    size_t count, capacity, bytes;
+};
+
+/* The disk may take a tenth of a second to sync, in which queries go on: wakes commit without, and a thread
+ * syncs for all that came while it did so before. Durable items go out in their order, none before what was
+ * promised earlier is on the disk. */
+struct syncer {
+    struct cf_pool *pool;         /* NULL without a journal */
+    bool busy;                    /* from a sync's start until the loop hears of its end */
+    size_t stale;                 /* ends to be heard of from journals that are gone */
+    struct held syncing, waiting; /* for the sync under way, for the next one */
+    enum cf_err err;
+    struct cf_detail detail;
+};
+
 struct cf_broker {
+    struct cf_loop *loop;
     const struct cf_home *home;
     const struct cf_config *config;
     struct cf_socket *clients, *workers, *events;
     struct cf_core *core;
     struct cf_journal *journal; /* NULL while it cannot be opened */
     struct cf_out out;
+    struct syncer syncer;
     struct cf_arena *arena; /* of one message */
     struct cf_buf frame;    /* of one message on its way out */
     struct lost *lost;
@@ -126,10 +147,10 @@ static void log_event(const struct cf_event *event)
                (unsigned long long)event->generation);
 }
 
-static void send_all(struct cf_broker *broker, bool durable)
+static void send_all(struct cf_broker *broker, const struct cf_out *out, bool durable)
 {
-    for (size_t i = 0; i < broker->out.count; i++) {
-        const struct cf_out_item *item = &broker->out.items[i];
+    for (size_t i = 0; i < out->count; i++) {
+        const struct cf_out_item *item = &out->items[i];
         if (item->durable != durable)
             continue;
         if (item->to == CF_OUT_EVENT)
@@ -158,18 +179,158 @@ static void refuse_item(struct cf_broker *broker, struct cf_out_item *item, enum
     send_item(broker, item);
 }
 
+static void refuse_all(struct cf_broker *broker, struct cf_out *out, enum cf_err err,
+                       const struct cf_detail *detail)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (out->items[i].durable && out->items[i].to == CF_OUT_CLIENT)
+            refuse_item(broker, &out->items[i], err, detail);
+}
+
+/* ---- waiting for the disk ---- */
+
+/* On the thread of its own. */
+static void sync_journal(void *arg, void *item)
+{
+    struct cf_broker *broker = arg;
+    struct syncer *syncer = item;
+    syncer->err = cf_journal_sync(broker->journal, &syncer->detail);
+}
+
+/* Sent, or refused for that reason. */
+static void let_go(struct cf_broker *broker, struct held *held, enum cf_err err,
+                   const struct cf_detail *detail)
+{
+    for (size_t i = 0; i < held->count; i++) {
+        if (err)
+            refuse_all(broker, &held->outs[i], err, detail);
+        else
+            send_all(broker, &held->outs[i], true);
+        cf_out_fini(&held->outs[i]);
+    }
+    held->count = held->bytes = 0;
+}
+
+/* All that waits, after a sync here and now. */
+static enum cf_err settle(struct cf_broker *broker, struct cf_detail *detail)
+{
+    struct syncer *syncer = &broker->syncer;
+    if (syncer->syncing.count + syncer->waiting.count == 0)
+        return CF_OK;
+    enum cf_err err = cf_journal_sync(broker->journal, detail);
+    let_go(broker, &syncer->syncing, err, detail);
+    let_go(broker, &syncer->waiting, err, detail);
+    return err;
+}
+
+static void start_sync(struct syncer *syncer)
+{
+    if (syncer->busy || syncer->waiting.count == 0)
+        return;
+    struct held idle = syncer->syncing;
+    syncer->syncing = syncer->waiting;
+    syncer->waiting = idle;
+    syncer->busy = true;
+    enum cf_err err = cf_pool_submit(syncer->pool, syncer);
+    CF_CHECK(err == CF_OK); /* there is room for the only one */
+}
+
+/* Takes what this wake has to say, or else fails without memory. */
+static enum cf_err hold(struct cf_broker *broker)
+{
+    struct held *held = &broker->syncer.waiting;
+    struct cf_out fresh;
+    if (held->count == held->capacity) {
+        size_t capacity = held->capacity ? 2 * held->capacity : 16;
+        struct cf_out *outs = realloc(held->outs, capacity * sizeof *outs);
+        if (!outs)
+            return CF_E_NO_MEMORY;
+        held->outs = outs;
+        held->capacity = capacity;
+    }
+    if (cf_out_init(&fresh))
+        return CF_E_NO_MEMORY;
+    held->bytes += cf_arena_size(broker->out.arena);
+    held->outs[held->count++] = broker->out;
+    broker->out = fresh;
+    return CF_OK;
+}
+
+static bool has_durable(const struct cf_out *out)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (out->items[i].durable)
+            return true;
+    return false;
+}
+
+/* What was committed without sync is told once it is on the disk. */
+static enum cf_err tell_durable(struct cf_broker *broker, struct cf_detail *detail)
+{
+    struct syncer *syncer = &broker->syncer;
+    bool waits = syncer->syncing.count + syncer->waiting.count > 0;
+    if (!broker->journal || (!broker->out.sync && !waits)) {
+        send_all(broker, &broker->out, true);
+        return CF_OK;
+    }
+    if (!broker->out.sync && !has_durable(&broker->out))
+        return CF_OK;
+    if (hold(broker) != CF_OK) { /* then it is told the slow way */
+        enum cf_err err = cf_journal_sync(broker->journal, detail);
+        if (!err)
+            err = settle(broker, detail);
+        if (!err)
+            send_all(broker, &broker->out, true);
+        return err;
+    }
+    if (syncer->waiting.bytes >= BATCH_BYTES_MAX)
+        return settle(broker, detail);
+    start_sync(syncer);
+    return CF_OK;
+}
+
+static void close_journal(struct cf_broker *broker)
+{
+    struct syncer *syncer = &broker->syncer;
+    cf_pool_free(syncer->pool);
+    syncer->pool = NULL;
+    syncer->stale += syncer->busy;
+    syncer->busy = false;
+    cf_journal_free(broker->journal);
+    broker->journal = NULL;
+}
+
+/* What was committed before and reaches the disk is not refused for what came after it. */
 static void undo(struct cf_broker *broker, struct cf_now now, enum cf_err err, const struct cf_detail *detail)
 {
     cf_log(CF_LOG_ERROR, "journal_failed", "reason=%s detail=\"%s\"", cf_err_name(err), detail->text);
-    for (size_t i = 0; i < broker->out.count; i++)
-        if (broker->out.items[i].durable && broker->out.items[i].to == CF_OUT_CLIENT)
-            refuse_item(broker, &broker->out.items[i], err, detail);
+    if (broker->journal)
+        (void)settle(broker, &(struct cf_detail){{0}});
+    refuse_all(broker, &broker->out, err, detail);
     cf_out_reset(&broker->out);
-    cf_journal_free(broker->journal);
-    broker->journal = NULL;
+    close_journal(broker);
     broker->reopen_ms = now.mono_ms + REOPEN_MS;
     cf_core_unload(broker->core, now, err, detail, &broker->out);
-    send_all(broker, false);
+    send_all(broker, &broker->out, false);
+    cf_out_reset(&broker->out);
+}
+
+static void on_synced(void *arg, void *item)
+{
+    struct cf_broker *broker = arg;
+    struct syncer *syncer = item;
+    if (syncer->stale) {
+        syncer->stale--;
+        return;
+    }
+    syncer->busy = false;
+    if (syncer->err) {
+        const struct cf_detail detail = syncer->detail;
+        undo(broker, now_of(cf_clock_mono_ms()), syncer->err, &detail);
+        return;
+    }
+    let_go(broker, &syncer->syncing, CF_OK, NULL);
+    start_sync(syncer);
 }
 
 /* The store is called only while the core is loaded, that is, while there is a journal. */
@@ -180,11 +341,11 @@ static enum cf_err open_journal(struct cf_broker *broker, struct cf_now now, str
         return err;
     const struct cf_store store = cf_journal_store(broker->journal);
     cf_core_set_store(broker->core, &store);
-    err = cf_core_load(broker->core, now, &broker->out, detail);
-    if (err) {
-        cf_journal_free(broker->journal);
-        broker->journal = NULL;
-    }
+    err = cf_pool_new(broker->loop, 1, 1, sync_journal, broker, &broker->syncer.pool, detail);
+    if (!err)
+        err = cf_core_load(broker->core, now, &broker->out, detail);
+    if (err)
+        close_journal(broker);
     return err;
 }
 
@@ -237,16 +398,16 @@ static uint64_t wake_end(struct cf_broker *broker, struct cf_now now)
 {
     struct cf_detail detail = {0};
     uint64_t wait_ms = cf_core_run(broker->core, now, &broker->out);
-    send_all(broker, false);
+    send_all(broker, &broker->out, false);
     enum cf_err err = broker->out.err;
     if (err)
         detail = broker->out.detail;
     else if (broker->journal)
-        err = cf_journal_commit(broker->journal, broker->out.sync, &detail);
+        err = cf_journal_commit(broker->journal, false, &detail);
+    if (!err)
+        err = tell_durable(broker, &detail);
     if (err)
         undo(broker, now, err, &detail);
-    else
-        send_all(broker, true);
     cf_out_reset(&broker->out);
     tell_lost(broker, now);
     return broker->out.count ? 0 : wait_ms;
@@ -275,6 +436,16 @@ static void end_early(struct cf_broker *broker, struct cf_now now)
 
 /* A walk through the journal commits what is open. What waits for that commit is told first, so that a
  * failure later in the wake cannot refuse what is on disk. */
+static void settle_all(struct cf_broker *broker, struct cf_now now)
+{
+    struct cf_detail detail = {0};
+    if (cf_journal_batch_bytes(broker->journal))
+        (void)wake_end(broker, now);
+    enum cf_err err = broker->journal ? settle(broker, &detail) : CF_OK;
+    if (err)
+        undo(broker, now, err, &detail);
+}
+
 static bool may_walk(enum cf_kind kind)
 {
     return kind == CF_KIND_QUEUE || kind == CF_KIND_PUBLISHED;
@@ -307,8 +478,8 @@ static void receive(struct cf_broker *broker, const struct cf_frames *frames, en
         cf_core_bad(broker->core, from, peer, msg.id, err, &detail, &broker->out);
         return;
     }
-    if (may_walk(msg.kind) && broker->journal && cf_journal_batch_bytes(broker->journal))
-        (void)wake_end(broker, now);
+    if (may_walk(msg.kind) && broker->journal)
+        settle_all(broker, now);
     if (from == CF_OUT_CLIENT)
         cf_core_client(broker->core, now, peer, &msg, frames->frame[1], &broker->out);
     else
@@ -436,6 +607,8 @@ static enum cf_err broker_init(struct cf_broker *broker, struct cf_loop *loop, s
         err = open_sockets(broker, loop, detail);
     if (!err)
         cf_loop_on_tick(loop, on_tick, broker);
+    if (!err)
+        cf_loop_on_post(loop, on_synced, broker);
     return err;
 }
 
@@ -445,6 +618,7 @@ enum cf_err cf_broker_new(struct cf_loop *loop, const struct cf_home *home, cons
     struct cf_broker *broker = calloc(1, sizeof *broker);
     if (!broker)
         return cf_fail(detail, CF_E_NO_MEMORY, "memory is short");
+    broker->loop = loop;
     broker->home = home;
     broker->config = config;
     enum cf_err err = broker_init(broker, loop, detail);
@@ -462,8 +636,12 @@ void cf_broker_free(struct cf_broker *broker)
         return;
     if (broker->core && broker->out.arena)
         (void)wake_end(broker, now_of(cf_clock_mono_ms()));
+    if (broker->journal)
+        (void)settle(broker, &(struct cf_detail){{0}});
     cf_core_free(broker->core);
-    cf_journal_free(broker->journal);
+    close_journal(broker);
+    free(broker->syncer.syncing.outs);
+    free(broker->syncer.waiting.outs);
     cf_out_fini(&broker->out);
     cf_arena_free(broker->arena);
     cf_buf_fini(&broker->frame);

@@ -422,6 +422,11 @@ enum cf_err cf_journal_commit(struct cf_journal *journal, bool sync, struct cf_d
     return cf_kv_batch_count(journal->kv) ? cf_kv_commit(journal->kv, sync, detail) : CF_OK;
 }
 
+enum cf_err cf_journal_sync(struct cf_journal *journal, struct cf_detail *detail)
+{
+    return cf_kv_sync(journal->kv, detail);
+}
+
 size_t cf_journal_batch_bytes(const struct cf_journal *journal)
 {
     return journal->batch_bytes;

@@ -174,9 +174,19 @@ def damaged_files(folder):
         f.wait_for(lambda: "foreign" in log.read_text(), 20, "the shard that cannot be opened to be named")
         fleet.start("indexer-0")
         fleet.wait_ready()
-        fleet.ok("index", "rebuild")
-        f.wait_for(lambda: fleet.neighbors(rows[0]["album"], "-k", 1) and
-                   fleet.ok("query", rows[0]["album"], "--json").json()["generation"] >= 1, 60, "a new generation")
+
+        def generation():
+            return fleet.ok("query", rows[0]["album"], "--json").json()["generation"]
+        mended = f.wait_for(generation, 60, "a new generation that nobody ordered")
+        assert fleet.neighbors(rows[0]["album"], "-k", 1)
+        # The same beside a running indexer.
+        for index in (fleet.home / "data/index").rglob("*.idx"):
+            with open(index, "r+b") as file:
+                file.seek(20)
+                byte = file.read(1)[0]
+                file.seek(20)
+                file.write(bytes([byte ^ 0xFF]))
+        f.wait_for(lambda: generation() > mended, 60, "what was damaged to be replaced")
 
 
 if __name__ == "__main__":

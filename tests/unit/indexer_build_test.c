@@ -88,6 +88,13 @@ static void damage(uint64_t generation)
     }
 }
 
+static void touch(uint64_t generation)
+{
+    char path[CF_HOME_PATH_MAX];
+    rig_path(generation, 0, path);
+    assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
+}
+
 static void generations_are_kept_reloaded_and_replaced(void **state)
 {
     (void)state;
@@ -114,26 +121,33 @@ static void generations_are_kept_reloaded_and_replaced(void **state)
     assert_null(rig_run(indexing, false));
     cf_indexing_free(indexing);
 
-    /* A damaged newest one is passed over: the one before serves until a new one is built, whose number is
-     * its own. */
+    /* A damaged newest one is passed over, and a new one built at once, whose number is its own. */
     damage(3);
     rig_config.indexer_quiet_ms = 3600000;
     rig_config.indexer_interval_ms = 3600000;
     indexing = rig_open_indexing();
-    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 2);
-    assert_int_equal(rig_expect_published(rig_run(indexing, true)), 4);
+    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 4);
     assert_true(rig_exists(4, 0) && rig_exists(2, 0));
     assert_false(rig_exists(3, 0));
+
+    /* So is one that is damaged while the indexer runs; one that was only touched is not. */
+    touch(4);
+    assert_null(rig_run(indexing, false));
+    damage(4);
+    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 5);
+    assert_true(rig_exists(5, 0) && rig_exists(2, 0));
+    assert_false(rig_exists(4, 0));
+    assert_null(rig_run(indexing, false));
     cf_indexing_free(indexing);
 
     /* With none left whole everything is behind. */
-    damage(4);
+    damage(5);
     damage(2);
     rig_config.indexer_quiet_ms = 0;
     indexing = rig_open_indexing();
-    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 5);
-    assert_true(rig_exists(5, 0));
-    assert_false(rig_exists(4, 0) || rig_exists(2, 0));
+    assert_int_equal(rig_expect_published(rig_run(indexing, false)), 6);
+    assert_true(rig_exists(6, 0));
+    assert_false(rig_exists(5, 0) || rig_exists(2, 0));
     cf_indexing_free(indexing);
     cf_shard_free(shard);
 }

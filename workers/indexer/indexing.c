@@ -642,6 +642,12 @@ static void begin(struct cf_indexing *indexing, struct cf_index_round *round)
     }
 }
 
+/* A damaged one is replaced also when nothing new came. */
+static bool mends(const struct state *state, uint64_t now_ms)
+{
+    return state->served.damaged && now_ms >= state->plan.retry_at_ms;
+}
+
 static bool is_forced(const struct cf_index_round *round)
 {
     bool forced = false;
@@ -668,8 +674,9 @@ void cf_indexing_run(struct cf_indexing *indexing, struct cf_index_round *round)
     for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
         struct state *state = &indexing->states[i];
         cf_served_notice_gone(&state->served);
+        cf_served_notice_damage(&state->served, now_ms);
         observe(indexing, state, now_ms);
-        state->ordered = state->ordered || round->forced[i];
+        state->ordered = state->ordered || round->forced[i] || mends(state, now_ms);
         bool due = cf_plan_is_due(&state->plan, indexing->config, now_ms);
         if (due || state->ordered)
             build_due(indexing, state, due, &round->published[i]);

@@ -8,6 +8,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
+enum { LOOK_EVERY_MS = 3600000 };
+
 void cf_part_fini(struct cf_part *part)
 {
     cf_ann_free(part->ann);
@@ -42,12 +44,19 @@ enum cf_err cf_served_path(const struct cf_served *served, uint64_t number, uint
 
 /* ---- opening ---- */
 
-static uint64_t modified_ms(const char *path)
+static uint64_t modified_ns(const struct stat *info)
+{
+    return (uint64_t)info->st_mtim.tv_sec * 1000000000 + (uint64_t)info->st_mtim.tv_nsec;
+}
+
+/* Before it is read, so that no later change goes unnoticed. */
+static void note_file(struct cf_part *part, const char *path)
 {
     struct stat info;
-    if (stat(path, &info) != 0)
-        return cf_clock_wall_ms();
-    return (uint64_t)info.st_mtim.tv_sec * 1000 + (uint64_t)info.st_mtim.tv_nsec / 1000000;
+    bool there = stat(path, &info) == 0;
+    part->modified_ns = there ? modified_ns(&info) : 0;
+    part->bytes = there ? (uint64_t)info.st_size : 0;
+    part->published_ms = there ? part->modified_ns / 1000000 : cf_clock_wall_ms();
 }
 
 static enum cf_err check_fit(const struct cf_served *served, const struct cf_part *part, uint64_t number,
@@ -94,6 +103,7 @@ enum cf_err cf_part_open(const struct cf_served *served, const char *path, uint6
 {
     *part = (struct cf_part){.arena = cf_arena_new()};
     enum cf_err err = part->arena ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
+    note_file(part, path);
     if (err == CF_OK)
         err = cf_ann_open(path, &part->ann, detail);
     if (err == CF_OK)
@@ -107,7 +117,6 @@ enum cf_err cf_part_open(const struct cf_served *served, const char *path, uint6
         return err;
     }
     part->count = cf_ann_info(part->ann).count;
-    part->published_ms = modified_ms(path);
     return CF_OK;
 }
 
@@ -204,6 +213,12 @@ static void name_strays(const struct cf_served *served)
             "index_ignored", number, &detail);
 }
 
+static void load_both(struct cf_served *served)
+{
+    if (load_newest(served, 0))
+        (void)load_newest(served, served->whole.generation.generation);
+}
+
 void cf_served_load(struct cf_served *served)
 {
     struct cf_detail detail = {""};
@@ -211,10 +226,9 @@ void cf_served_load(struct cf_served *served)
     (void)report(served,
                  cf_generation_reserved(served->home, served->space->folder, &served->highest, &detail),
                  "numbers_unreadable", 0, &detail);
-    if (report(served, cf_generation_sweep(served->home, served->space->folder, &detail),
-               "indexes_unreadable", 0, &detail) &&
-        load_newest(served, 0))
-        (void)load_newest(served, served->whole.generation.generation);
+    if (report(served, cf_generation_sweep(served->home, served->space->folder, &detail), "indexes_unreadable",
+               0, &detail))
+        load_both(served);
 }
 
 static bool is_gone(const struct cf_served *served, const struct cf_part *part)
@@ -239,6 +253,37 @@ void cf_served_notice_gone(struct cf_served *served)
     if (whole)
         cf_part_fini(&served->whole);
     served->count = served->whole.count;
+}
+
+static bool is_damaged(const struct cf_served *served, struct cf_part *part, bool look)
+{
+    char path[CF_HOME_PATH_MAX];
+    struct stat info;
+    struct cf_detail detail = {""};
+    const struct cf_generation *generation = &part->generation;
+    if (generation->generation == 0 ||
+        cf_served_path(served, generation->generation, generation->base, path, sizeof path, NULL) != CF_OK ||
+        stat(path, &info) != 0)
+        return false;
+    if (!look && modified_ns(&info) == part->modified_ns && (uint64_t)info.st_size == part->bytes)
+        return false;
+    struct cf_part again = {0};
+    enum cf_err err = cf_part_open(served, path, generation->generation, generation->base, &again, &detail);
+    part->modified_ns = again.modified_ns;
+    part->bytes = again.bytes;
+    cf_part_fini(&again);
+    return err == CF_E_CORRUPT || err == CF_E_BAD_VERSION;
+}
+
+void cf_served_notice_damage(struct cf_served *served, uint64_t now_ms)
+{
+    bool look = served->look_at_ms && now_ms >= served->look_at_ms;
+    if (look || served->look_at_ms == 0)
+        served->look_at_ms = now_ms + LOOK_EVERY_MS;
+    if (!is_damaged(served, &served->whole, look) && !is_damaged(served, &served->small, look))
+        return;
+    cf_served_fini(served);
+    load_both(served);
 }
 
 static void delete_between(const struct cf_served *served, uint64_t base, uint64_t previous, uint64_t number)

@@ -14,15 +14,17 @@ struct cf_part {
     struct cf_ann *ann;
     struct cf_generation generation; /* number 0: there is none */
     uint64_t count, published_ms;
+    uint64_t modified_ns, bytes; /* of the file, when it was read */
 };
 
 struct cf_served {
     const struct cf_home *home;
     const struct cf_space *space;
     struct cf_part whole, small;
-    uint64_t highest; /* number of all files and of those that are gone */
-    uint64_t count;   /* albums that can be found */
-    bool damaged;     /* a whole one that is newer than ours is: a new whole one should take its place */
+    uint64_t highest;    /* number of all files and of those that are gone */
+    uint64_t count;      /* albums that can be found */
+    bool damaged;        /* a whole one that is newer than ours is: a new whole one should take its place */
+    uint64_t look_at_ms; /* when to read the files again; 0: not known yet */
 };
 
 /* Without any generation. Borrows. */
@@ -44,6 +46,9 @@ void cf_part_fini(struct cf_part *part); /* as if it had not been opened */
 void cf_served_take(struct cf_served *served, struct cf_part *part);
 /* Forgets what somebody deleted: a small one alone, a whole one with its small one. */
 void cf_served_notice_gone(struct cf_served *served);
+/* Reads what was written to since it was taken, and everything once an hour; what is damaged now is named,
+ * and the newest good ones on the disk are taken instead. `now_ms` is monotonic. */
+void cf_served_notice_damage(struct cf_served *served, uint64_t now_ms);
 /* Deletes what `keep` does not cover, and damaged ones of the newest's kind that are newer than `previous`
  * (0: none), the one that it follows: they must not count as kept. */
 void cf_served_prune(const struct cf_served *served, uint64_t previous, size_t keep);

@@ -25,7 +25,7 @@ struct cf_store cf_journal_store(struct cf_journal *journal);
 /* Makes the open batch durable; nothing to do when it is empty. After a failure the journal must be freed and
  * opened again. */
 enum cf_err cf_journal_commit(struct cf_journal *journal, bool sync, struct cf_detail *detail) CF_MUST_CHECK;
-/* Waits until the disk has all that was committed without sync before this call. Any thread, beside everything else. */
+/* Waits until the disk has all that was committed before this call. Any thread, beside everything else. */
 enum cf_err cf_journal_sync(struct cf_journal *journal, struct cf_detail *detail) CF_MUST_CHECK;
 /* Bytes in the open batch, keys and all; 0 only when it is empty. */
 size_t cf_journal_batch_bytes(const struct cf_journal *journal);

@@ -17,6 +17,7 @@ cf_integration(fleet_load_short 180 integration ../bench/fleet_load.py --count 3
 cf_integration(duplicates 180 integration duplicates.py)
 cf_integration(looks_bench_short 180 integration looks.py)
 cf_integration(quarantine 60 integration quarantine.py)
+cf_integration(slow_disk 60 integration slow_disk.py)
 cf_integration(kills 400 integration kills.py)
 cf_integration(kill_storm_short 240 integration kills.py --storm 12)
 cf_integration(freshness 180 integration freshness.py)

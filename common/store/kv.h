@@ -48,7 +48,8 @@ size_t cf_kv_batch_count(const struct cf_kv *kv);
 enum cf_err cf_kv_commit(struct cf_kv *kv, bool sync,
                          struct cf_detail *detail) CF_MUST_CHECK; /* empties the batch */
 void cf_kv_rollback(struct cf_kv *kv);
-/* Waits until the disk has all that was committed before this call. Any thread, beside commits of the writer's. */
+/* Waits until the disk has all that was committed before this call. Any thread, beside the writer's commits.
+ */
 enum cf_err cf_kv_sync(struct cf_kv *kv, struct cf_detail *detail) CF_MUST_CHECK;
 
 enum cf_err cf_kv_catch_up(struct cf_kv *kv, struct cf_detail *detail) CF_MUST_CHECK; /* secondaries */

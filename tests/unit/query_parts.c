@@ -180,41 +180,41 @@ static double apart(const float *a, const float *b, uint32_t dim)
 }
 
 /* Whoever is within the distance is among those that may be; how many those are. */
-static size_t assert_none_is_lost(const struct cf_sketch *sketch, const float *query, const float *others,
-                                  uint32_t dim, float distance)
+static size_t assert_none_is_lost(const struct cf_sketch *sketch, const struct cf_sketch_code *query,
+                                  const struct cf_sketch_code *codes, const double *distances, float distance)
 {
-    struct cf_sketch_code of_query, codes[OTHERS];
     uint32_t near[OTHERS];
     bool may[OTHERS] = {false};
-    cf_sketch_code(sketch, query, 0, &of_query);
-    for (size_t i = 0; i < OTHERS; i++)
-        cf_sketch_code(sketch, others + i * dim, 0, &codes[i]);
-    size_t count = cf_sketch_near(sketch, &of_query, codes, OTHERS, distance, near);
+    size_t count = cf_sketch_near(sketch, query, codes, OTHERS, distance, near);
     for (size_t i = 0; i < count; i++) {
         assert_true(near[i] < OTHERS && (i == 0 || near[i] > near[i - 1]));
         may[near[i]] = true;
     }
     for (size_t i = 0; i < OTHERS; i++)
-        assert_true(may[i] || apart(query, others + i * dim, dim) > (double)distance);
+        assert_true(may[i] || distances[i] > (double)distance);
     return count;
 }
 
 static void check_sketch(uint32_t dim, size_t sampled, float size)
 {
     static float sample[SKETCHED * SKETCH_DIM_MAX], others[OTHERS * SKETCH_DIM_MAX];
+    static struct cf_sketch_code codes[OTHERS];
+    double distances[OTHERS];
     struct cf_rng rng = cf_rng(dim + sampled);
     draw_alike(&rng, sampled, dim, 1, sample);
     draw_alike(&rng, OTHERS, dim, size, others);
     struct cf_sketch *sketch = cf_sketch_new(sample, sampled, dim);
     assert_non_null(sketch);
     size_t kept = 0;
+    for (size_t i = 0; i < OTHERS; i++)
+        cf_sketch_code(sketch, others + i * dim, 0, &codes[i]);
     for (size_t q = 0; q < 40; q++) {
-        const float *query = others + q * dim;
-        /* As far as that one is, to the last digit. */
-        float edge = (float)apart(query, others + (OTHERS - 1 - q) * dim, dim);
-        assert_none_is_lost(sketch, query, others, dim, edge);
-        assert_int_equal(assert_none_is_lost(sketch, query, others, dim, INFINITY), OTHERS);
-        kept += assert_none_is_lost(sketch, query, others, dim, edge / 4);
+        for (size_t i = 0; i < OTHERS; i++)
+            distances[i] = apart(others + q * dim, others + i * dim, dim);
+        float edge = (float)distances[OTHERS - 1 - q]; /* as far as that one is, to the last digit */
+        assert_none_is_lost(sketch, &codes[q], codes, distances, edge);
+        assert_int_equal(assert_none_is_lost(sketch, &codes[q], codes, distances, INFINITY), OTHERS);
+        kept += assert_none_is_lost(sketch, &codes[q], codes, distances, edge / 4);
     }
     if (sampled == SKETCHED && size <= 1)
         assert_true(kept < 40 * OTHERS / 10);

@@ -8,9 +8,10 @@ enum { LARGE = 1024, CHANGED_ONE_IN = 4, HIDDEN_ONE_IN = 16 };
 /* So many are built whole in a few seconds, as a small one of that size is. */
 enum { BRIEF = 4096 };
 /* Fewer than FEW, or one in FEW_ONE_IN of the small generation, are few: they do not pay for its build. MANY,
- * and one in MANY_ONE_IN of it, are many: a tail of 2,048 takes a query of 960 dimensions about 0.1 ms to
- * scan. */
-enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, MANY = 2048, MANY_ONE_IN = 16 };
+ * and one in MANY_ONE_IN of it, are many: a tail of 8,192 takes a query of 960 dimensions about 0.2 ms, since
+ * most of it is proven far by a sketch; the build of a small generation of so many, a processor for seconds.
+ * While more keep coming, fewer than SOME wait like few. */
+enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, SOME = 4096, MANY = 8192, MANY_ONE_IN = 16 };
 
 uint64_t cf_plan_changed_max(uint64_t base)
 {
@@ -32,6 +33,7 @@ void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan
     plan->observed = true;
     plan->behind = view->behind;
     plan->few = view->base >= LARGE && (view->waiting < FEW || view->waiting < view->small / FEW_ONE_IN);
+    plan->some = view->base >= LARGE && view->waiting < SOME;
     plan->many = view->waiting >= MANY + view->small / MANY_ONE_IN;
     plan->brief = view->base <= BRIEF && view->changed <= BRIEF - view->base;
     plan->kind = view->building && view->base ? CF_PLAN_SMALL : cf_plan_kind(view->base, view->changed, 0);
@@ -42,11 +44,11 @@ bool cf_plan_is_due(const struct cf_plan *plan, const struct cf_config *config, 
 {
     if (!plan->behind || now_ms < plan->retry_at_ms || now_ms < plan->rest_ms[plan->kind])
         return false;
-    uint64_t waited_ms = now_ms - plan->behind_ms;
-    if (plan->few)
-        return waited_ms >= FEW_WAIT_MS && waited_ms >= (uint64_t)config->indexer_interval_ms;
-    return plan->many || now_ms - plan->changed_ms >= (uint64_t)config->indexer_quiet_ms ||
-           waited_ms >= (uint64_t)config->indexer_interval_ms;
+    uint64_t waited_ms = now_ms - plan->behind_ms, interval_ms = (uint64_t)config->indexer_interval_ms;
+    if ((plan->few || plan->some) && interval_ms < FEW_WAIT_MS)
+        interval_ms = FEW_WAIT_MS;
+    bool quiet = !plan->few && now_ms - plan->changed_ms >= (uint64_t)config->indexer_quiet_ms;
+    return plan->many || quiet || waited_ms >= interval_ms;
 }
 
 void cf_plan_built(struct cf_plan *plan, enum cf_plan_kind kind, uint64_t started_ms, uint64_t now_ms)

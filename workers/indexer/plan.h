@@ -14,8 +14,8 @@
  * A whole one of some size is built beside the rounds, where it takes long; meanwhile small ones of the
  * current whole one come as before, however much has changed, so that what waits stays little.
  *
- * Every generation costs queries something, so a few stragglers beside a large index wait for a minute:
- * queries find them all the same. */
+ * Every generation costs queries something, so a few stragglers beside a large index wait for a minute, and
+ * so does a stream that has brought less than half of what is much: queries find them all the same. */
 #ifndef CF_WORKERS_INDEXER_PLAN_H
 #define CF_WORKERS_INDEXER_PLAN_H
 
@@ -31,7 +31,7 @@ uint64_t cf_plan_changed_max(uint64_t base);
 
 struct cf_plan {
     bool observed, behind;
-    bool few, many;                       /* what the index does not cover, beside what it does */
+    bool few, some, many;                 /* what the index does not cover, beside what it does */
     bool brief;                           /* a whole one would be built in no time */
     enum cf_plan_kind kind;               /* what would be built now, as far as a look can tell */
     uint64_t position;                    /* of all shards together, when last looked at */

@@ -15,7 +15,7 @@
 #include "workers/query/changes.h"
 
 enum { REREAD_FIRST_MS = 1000, REREAD_LAST_MS = 60000 };
-/* About 330 MB of gist and gray16: from here on the log warns, and again whenever a tail has doubled. */
+/* About 380 MB of gist and gray16: from here on the log warns, and again whenever a tail has doubled. */
 enum { TAIL_LARGE = 200000 };
 /* More than so many unreadable shards are counted as so many. */
 enum { UNREADABLE_MAX = 64 };

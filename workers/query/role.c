@@ -9,8 +9,8 @@
 #include "common/base/rng.h"
 #include "common/io/pool.h"
 
-/* A search context has one thread; the decoder and its result are that thread's too. */
-enum { SEARCH_THREADS = 1, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
+/* Two, so that a query does not wait for one that waits for a processor or takes long. */
+enum { SEARCH_THREADS = 2, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
 
 struct cf_query_role {
     struct cf_engine *engine;
@@ -18,7 +18,9 @@ struct cf_query_role {
     struct cf_decoder *decoder;
     pthread_mutex_t decoder_lock; /* one picture at a time, however many search */
     struct cf_decoded decoded;
-    struct cf_search_context *context;
+    pthread_mutex_t context_lock;
+    struct cf_search_context *contexts[SEARCH_THREADS]; /* those that no thread has, at the front */
+    size_t context_count;
     struct cf_pool *pool;
     struct cf_arena *arena;  /* of a refusal */
     struct search_job *jobs; /* in flight: a list, so that ending early frees them */
@@ -46,12 +48,18 @@ static enum cf_err decode_picture(void *arg, struct cf_bytes file, uint8_t rgb[C
     return err;
 }
 
-/* On the searching thread. */
+/* On a searching thread. There is a context for each. */
 static void search(void *arg, void *item)
 {
     struct cf_query_role *role = arg;
     struct search_job *job = item;
-    job->err = cf_search_answer(role->context, cf_buf_bytes(&job->body), job->deadline_ms, &job->reply);
+    pthread_mutex_lock(&role->context_lock);
+    struct cf_search_context *context = role->contexts[--role->context_count];
+    pthread_mutex_unlock(&role->context_lock);
+    job->err = cf_search_answer(context, cf_buf_bytes(&job->body), job->deadline_ms, &job->reply);
+    pthread_mutex_lock(&role->context_lock);
+    role->contexts[role->context_count++] = context;
+    pthread_mutex_unlock(&role->context_lock);
 }
 
 static bool refresh(void *arg, uint64_t until_ms)
@@ -67,6 +75,7 @@ enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *conf
     if (!made)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the query worker");
     pthread_mutex_init(&made->decoder_lock, NULL);
+    pthread_mutex_init(&made->context_lock, NULL);
     made->engine = engine;
     made->follower = follower;
     made->decoder = decoder;
@@ -81,8 +90,9 @@ enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *conf
                                               .batch_max = (uint64_t)config->query_batch_max,
                                               .recall_default = config->query_recall_default,
                                               .reply_bytes_max = (size_t)config->broker_message_bytes_max};
-    enum cf_err err = made->arena ? cf_search_context_new(&options, &made->context, detail)
-                                  : cf_fail(detail, CF_E_NO_MEMORY, "no memory for the query worker");
+    enum cf_err err = made->arena ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory for the query worker");
+    for (; err == CF_OK && made->context_count < SEARCH_THREADS; made->context_count += err == CF_OK)
+        err = cf_search_context_new(&options, &made->contexts[made->context_count], detail);
     if (err == CF_OK)
         err =
             cf_pool_new(loop, SEARCH_THREADS, (size_t)made->job_count_max, search, made, &made->pool, detail);
@@ -114,9 +124,11 @@ void cf_query_role_free(struct cf_query_role *role)
     cf_engine_end_checks(role->engine); /* before anybody closes the shards */
     while (role->jobs)
         free_job(role, role->jobs);
-    cf_search_context_free(role->context);
+    for (size_t i = 0; i < role->context_count; i++)
+        cf_search_context_free(role->contexts[i]);
     cf_arena_free(role->arena);
     pthread_mutex_destroy(&role->decoder_lock);
+    pthread_mutex_destroy(&role->context_lock);
     free(role);
 }
 

@@ -10,7 +10,7 @@
 
 struct cf_query_role;
 
-/* Starts the searching thread on the loop. Everything is borrowed and must outlive the role. The loop's
+/* Starts the searching threads on the loop. Everything is borrowed and must outlive the role. The loop's
  * thread. */
 enum cf_err cf_query_role_new(struct cf_loop *loop, const struct cf_config *config, struct cf_engine *engine,
                               struct cf_follower *follower, struct cf_decoder *decoder,

@@ -5,7 +5,7 @@ add_library(looks_bench_parts STATIC
 target_link_libraries(looks_bench_parts PUBLIC cf_image cf_recommend cf_base PkgConfig::CAIRO m
   PRIVATE PkgConfig::JPEG cf_flags)
 
-add_executable(looks bench/looks/gallery.c bench/looks/main.c bench/looks/measure.c bench/looks/plot.c
+add_executable(looks bench/looks/draw.c bench/looks/gallery.c bench/looks/main.c bench/looks/measure.c bench/looks/plot.c
   bench/looks/report.c)
 target_link_libraries(looks PRIVATE looks_bench_parts ann_bench_parts cf_cli cf_client cf_descriptor cf_flags)
 set_target_properties(looks PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

@@ -19,57 +19,6 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* ---- which covers ---- */
-
-struct drawing {
-    const size_t *candidates; /* of the message at hand */
-    size_t *queries;
-    size_t query_count, wanted, left_out;
-};
-
-static void keep_single(void *arg, size_t i, const struct cf_answer *answer)
-{
-    struct drawing *drawing = arg;
-    (void)i;
-    for (size_t t = 0; answer && t < answer->result_count && drawing->query_count < drawing->wanted; t++) {
-        const struct cf_answer_result *result = &answer->results[t];
-        if (result->error.len > 0)
-            continue; /* flagged: no contrast, never a neighbour */
-        if (result->neighbor_count > 0)
-            drawing->left_out++;
-        else
-            drawing->queries[drawing->query_count++] = drawing->candidates[t];
-    }
-}
-
-/* In the gallery's order, which is as good as random. */
-static struct drawing draw_queries(struct looks_gallery *gallery, size_t wanted)
-{
-    const struct cf_space *copy = cf_space_find(cf_str("copy"));
-    size_t candidates[ALBUMS_A_MESSAGE], count = 0;
-    struct drawing drawing = {
-        .candidates = candidates, .queries = bench_alloc(wanted + 1, sizeof(size_t)), .wanted = wanted};
-    CF_CHECK(copy);
-    for (size_t at = 0; at <= gallery->count && drawing.query_count < wanted; at++) {
-        if (at < gallery->count && gallery->covers[at].is_query && gallery->covers[at].in_fleet)
-            candidates[count++] = at;
-        if (count == 0 || (count < ALBUMS_A_MESSAGE && at < gallery->count))
-            continue;
-        struct cf_target targets[ALBUMS_A_MESSAGE] = {{.vector_count = 0}};
-        for (size_t i = 0; i < count; i++)
-            targets[i].album = cf_str(gallery->covers[candidates[i]].id);
-        struct cf_query query = {.space = cf_str(copy->name),
-                                 .k = 1,
-                                 .exact = true,
-                                 .radius = sqrt(2 - 2 * LOOKS_SAME_COSINE),
-                                 .targets = targets,
-                                 .target_count = count};
-        looks_gallery_ask(gallery, &query, 1, keep_single, &drawing);
-        count = 0;
-    }
-    return drawing;
-}
-
 /* ---- attacked and asked for ---- */
 
 struct tally {
@@ -81,7 +30,8 @@ struct batch {
     struct looks_gallery *gallery;
     const struct looks_options *options;
     const struct looks_attack *attack;
-    const size_t *covers;
+    const struct looks_drawing *drawing;
+    const struct looks_query *queries; /* of the drawing, `count` */
     size_t count;
     struct cf_buf files[BATCH];
     struct cf_target targets[BATCH];
@@ -104,7 +54,7 @@ static void write_pnm(const struct cf_image *image, struct cf_buf *file)
 static void attack_one(void *arg, size_t i)
 {
     struct batch *batch = arg;
-    const struct looks_cover *cover = &batch->gallery->covers[batch->covers[i]];
+    const struct looks_cover *cover = &batch->gallery->covers[batch->queries[i].cover];
     struct cf_image image = {0};
     struct cf_detail detail = {""};
     struct cf_rng rng = cf_rng(batch->options->seed ^
@@ -116,14 +66,29 @@ static void attack_one(void *arg, size_t i)
     cf_image_fini(&image);
 }
 
-static void take_result(struct tally *tally, const struct cf_answer_result *result, struct cf_str id)
+static bool is_twin_of(const struct batch *batch, const struct looks_query *query, struct cf_str album)
 {
-    if (result->error.len > 0)
-        tally->refused++;
-    for (size_t i = 0; i < result->neighbor_count; i++) {
-        bool right = cf_str_equal(result->neighbors[i].album, id);
-        tally->hits[tally->hit_count++] = (struct looks_hit){result->neighbors[i].distance, right};
-        tally->first_count += right && i == 0;
+    for (size_t i = 0; i < query->twin_count; i++)
+        if (cf_str_is(album, batch->drawing->twins[query->first_twin + i]))
+            return true;
+    return false;
+}
+
+/* The first LOOKS_K that are no twins. */
+static void take_result(const struct batch *batch, struct tally *tally, const struct cf_answer_result *result,
+                        const struct looks_query *query)
+{
+    struct cf_str id = cf_str(batch->gallery->covers[query->cover].id);
+    size_t taken = 0;
+    tally->refused += result->error.len > 0;
+    for (size_t i = 0; i < result->neighbor_count && taken < LOOKS_K; i++) {
+        const struct cf_neighbor *neighbor = &result->neighbors[i];
+        if (is_twin_of(batch, query, neighbor->album))
+            continue;
+        bool right = cf_str_equal(neighbor->album, id);
+        tally->first_count += right && taken == 0;
+        tally->hits[tally->hit_count++] = (struct looks_hit){neighbor->distance, right};
+        taken++;
     }
 }
 
@@ -136,13 +101,23 @@ static void take_answer(void *arg, size_t i, const struct cf_answer *answer)
     if (!answer)
         tally->refused++;
     for (size_t t = 0; answer && t < answer->result_count; t++)
-        take_result(tally, &answer->results[t], cf_str(batch->gallery->covers[batch->covers[first + t]].id));
+        take_result(batch, tally, &answer->results[t], &batch->queries[first + t]);
+}
+
+/* As many more as the twins that may come before the right one. */
+static uint64_t wide_k(const struct batch *batch)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        most = batch->queries[i].twin_count > most ? batch->queries[i].twin_count : most;
+    return LOOKS_K + most;
 }
 
 static void ask_batch(struct batch *batch)
 {
     struct cf_query queries[BATCH * CF_SPACE_COUNT];
     size_t message_count = 0;
+    uint64_t k = wide_k(batch);
     for (size_t at = 0; at < batch->count; message_count++) {
         size_t first = at, bytes = 0;
         for (; at < batch->count && (at == first || bytes + batch->files[at].len <= MESSAGE_BYTES); at++) {
@@ -153,7 +128,7 @@ static void ask_batch(struct batch *batch)
         for (size_t s = 0; s < batch->space_count; s++)
             queries[message_count * batch->space_count + s] =
                 (struct cf_query){.space = cf_str(cf_spaces[batch->spaces[s]].name),
-                                  .k = LOOKS_K,
+                                  .k = k,
                                   .recall = batch->options->recall,
                                   .targets = &batch->targets[first],
                                   .target_count = at - first};
@@ -177,25 +152,27 @@ static void finish(const struct batch *batch, size_t query_count, struct looks_s
 void looks_measure_attacks(struct looks_gallery *gallery, const struct looks_options *options,
                            struct looks_result *result)
 {
-    struct drawing drawing = draw_queries(gallery, options->query_count);
+    struct looks_drawing drawing;
     struct batch *batch = bench_alloc(1, sizeof *batch);
     struct tally tallies[CF_SPACE_COUNT] = {{.hits = NULL}};
     struct cf_progress progress;
+    looks_draw(gallery, options->query_count, &drawing);
     if (drawing.query_count == 0)
-        bench_give_up("the first folder or tar file has no picture to attack that is not there twice");
-    *batch = (struct batch){.gallery = gallery, .options = options, .tallies = tallies};
+        bench_give_up("the first folder or tar file has no picture to attack");
+    *batch = (struct batch){.gallery = gallery, .options = options, .drawing = &drawing, .tallies = tallies};
     for (size_t s = 0; s < CF_SPACE_COUNT; s++)
         if (options->spaces[s])
             batch->spaces[batch->space_count++] = s;
     for (size_t s = 0; s < batch->space_count; s++)
         tallies[s].hits = bench_alloc(drawing.query_count * LOOKS_K, sizeof *tallies[s].hits);
     result->query_count = drawing.query_count;
-    result->left_out = drawing.left_out;
+    result->twin_count = drawing.twin_count;
+    result->passed_over = drawing.passed_over;
     cf_progress_init(&progress, stderr, false, cf_clock_mono_ms());
     for (size_t a = 0; a < looks_attack_count; a++) {
         batch->attack = &looks_attacks[a];
         for (size_t at = 0; at < drawing.query_count; at += batch->count) {
-            batch->covers = drawing.queries + at;
+            batch->queries = drawing.queries + at;
             batch->count = smaller(BATCH, drawing.query_count - at);
             CF_CHECK(cf_crew_run(&(struct cf_crew){options->threads, NULL, NULL}, batch->count, attack_one,
                                  batch) == CF_OK);
@@ -212,7 +189,7 @@ void looks_measure_attacks(struct looks_gallery *gallery, const struct looks_opt
     for (size_t s = 0; s < CF_SPACE_COUNT; s++)
         free(tallies[s].hits);
     free(batch);
-    free(drawing.queries);
+    looks_drawing_fini(&drawing);
 }
 
 struct looks_score looks_mean(const struct looks_result *result, size_t space)

@@ -4,7 +4,7 @@
 
 #include "common/descriptor/space.h"
 #include "tests/bench/looks/attacks.h"
-#include "tests/bench/looks/gallery.h"
+#include "tests/bench/looks/draw.h"
 
 /* What the genres are asked for in: every space, and some together. */
 struct looks_mix {
@@ -17,10 +17,6 @@ struct looks_mix {
 extern const struct looks_mix looks_mixes[];
 
 enum { LOOKS_K = 10, LOOKS_GENRE_K = 20, LOOKS_ATTACKS_MAX = 64, LOOKS_MIX_COUNT = 8 };
-
-/* A cover is no query when another picture of the gallery has a cosine above this with it in the space
- * `copy`: most such pairs are reissues of one artwork, and either is a right answer. */
-#define LOOKS_SAME_COSINE .8
 
 struct looks_options {
     size_t query_count; /* wanted */
@@ -38,7 +34,7 @@ struct looks_score {
 };
 
 struct looks_result {
-    size_t query_count, left_out; /* left out: drawn, but there is another picture of it */
+    size_t query_count, twin_count, passed_over; /* draw.h */
     struct looks_score scores[LOOKS_ATTACKS_MAX][CF_SPACE_COUNT];
     size_t labelled;
     /* Of the covers whose genre is known: an album's score of a genre is the share of that genre among its

@@ -9,15 +9,18 @@
 static void print_head(const struct looks_report *report, FILE *out)
 {
     const struct looks_result *result = report->result;
+    const struct looks_gallery *gallery = report->gallery;
     fprintf(out,
-            "%zu covers, each attacked in %zu ways, asked for by picture among %zu albums of one fleet (%zu "
-            "pictures, %zu "
-            "of which it refused), recall %g asked of its trees, seed %llu. %zu more covers were drawn and "
-            "left out: the "
-            "gallery has another picture with a cosine above %g in `copy`.\n\n",
-            result->query_count, looks_attack_count, report->gallery->found_count, report->gallery->count,
-            report->gallery->count - report->gallery->found_count, report->options->recall,
-            (unsigned long long)report->options->seed, result->left_out, LOOKS_SAME_COSINE);
+            "%zu covers, each attacked in %zu ways, asked for by picture among the %zu albums of a fleet "
+            "(%zu pictures, %zu of "
+            "which it refused); recall %g asked of its trees, seed %llu. %zu other pictures with a cosine "
+            "above %g in "
+            "`copy` with one of the covers do not count where it is asked for, so that each question has one "
+            "right "
+            "answer.\n\n",
+            result->query_count, looks_attack_count, gallery->found_count, gallery->count,
+            gallery->count - gallery->found_count, report->options->recall,
+            (unsigned long long)report->options->seed, result->twin_count, LOOKS_SAME_COSINE);
 }
 
 static void print_scores(const struct looks_report *report, const struct looks_score *scores, FILE *out)
@@ -139,7 +142,8 @@ enum cf_err looks_report_json(const struct looks_report *report, const char *pat
     cf_json_uint(json, "pictures", report->gallery->count);
     cf_json_uint(json, "albums", report->gallery->found_count);
     cf_json_uint(json, "queries", report->result->query_count);
-    cf_json_uint(json, "left_out", report->result->left_out);
+    cf_json_uint(json, "twins", report->result->twin_count);
+    cf_json_uint(json, "passed_over", report->result->passed_over);
     cf_json_uint(json, "seed", report->options->seed);
     cf_json_real(json, "recall_asked", report->options->recall);
     add_attacks(json, report);

@@ -68,7 +68,7 @@ static void long_builds_leave_time_to_others(void **state)
     assert_true(cf_plan_is_due(&plan, &config, 41000));
     /* A small one does not wait for the rest that a whole one needs. */
     const struct cf_plan_view view = {
-        .behind = true, .position = 3, .waiting = 5000, .changed = 5000, .base = 100000};
+        .behind = true, .position = 3, .waiting = 9000, .changed = 9000, .base = 100000};
     cf_plan_built(&plan, CF_PLAN_WHOLE, 50000, 90000);
     cf_plan_observe(&plan, 91000, &view);
     assert_int_equal(plan.kind, CF_PLAN_SMALL);

@@ -5,6 +5,22 @@
 #include "common/recommend/model_inside.h"
 
 enum { ALBUMS_A_PIECE = 64 };
+#define PRIOR 5.0 /* thumbs of the average album that each begins with */
+
+static int sign_of(float value)
+{
+    return (value > 0) - (value < 0);
+}
+
+/* Of all listens and thumbs, those above 0 and below. */
+static void count_signs(const struct cf_matrix *m, uint64_t begin, uint64_t end, double *ups, double *downs)
+{
+    *ups = *downs = 0;
+    for (uint64_t i = begin; i < end; i++) {
+        *ups += m->values[i] > 0;
+        *downs += m->values[i] < 0;
+    }
+}
 
 enum cf_err cf_train_popularity(const struct cf_training *training, const struct cf_model_options *options,
                                 struct cf_model **out, struct cf_detail *detail)
@@ -12,9 +28,16 @@ enum cf_err cf_train_popularity(const struct cf_training *training, const struct
     enum cf_err err = cf_model_new(CF_MODEL_POPULARITY, training, 0, true, out, detail);
     if (err)
         return err;
-    for (uint32_t album = 0; album < training->album_count; album++)
+    const struct cf_matrix *m = training->by_album;
+    double ups, downs, prior = options->lambda > 0 ? options->lambda : PRIOR;
+    count_signs(m, 0, cf_matrix_nonzeros(m), &ups, &downs);
+    bool has_downs = downs > 0;
+    double average = ups / fmax(1, ups + downs);
+    for (uint32_t album = 0; album < training->album_count; album++) {
+        count_signs(m, m->first[album], m->first[album + 1], &ups, &downs);
         (*out)->album_biases[album] =
-            (float)(training->by_album->first[album + 1] - training->by_album->first[album]);
+            (float)(has_downs ? (ups + prior * average) / (ups + downs + prior) : ups);
+    }
     return cf_model_sweep(options, 1, 1, 0, detail);
 }
 
@@ -35,8 +58,8 @@ struct companion {
 static int compare_companions(const void *a, const void *b)
 {
     const struct companion *x = a, *y = b;
-    if (x->cosine != y->cosine)
-        return x->cosine > y->cosine ? -1 : 1;
+    if (fabsf(x->cosine) != fabsf(y->cosine))
+        return fabsf(x->cosine) > fabsf(y->cosine) ? -1 : 1;
     return (x->album > y->album) - (x->album < y->album);
 }
 
@@ -45,22 +68,33 @@ static double listeners_of(const struct cf_matrix *by_album, uint32_t album)
     return (double)(by_album->first[album + 1] - by_album->first[album]);
 }
 
+struct common {
+    int32_t agreed; /* listeners of one mind, less those who were not */
+    uint32_t count;
+};
+
 /* Counts common listeners into `common` (all zero before and after) and gathers whom there are. */
-static size_t gather(const struct cf_training *t, uint32_t album, uint32_t *common,
+static size_t gather(const struct cf_training *t, uint32_t album, struct common *common,
                      struct companion *companions)
 {
     size_t found = 0;
     for (uint64_t i = t->by_album->first[album]; i < t->by_album->first[album + 1]; i++) {
         uint32_t user = t->by_album->columns[i];
-        for (uint64_t j = t->by_user->first[user]; j < t->by_user->first[user + 1]; j++)
-            if (t->by_user->columns[j] != album && common[t->by_user->columns[j]]++ == 0)
-                companions[found++].album = t->by_user->columns[j];
+        int sign = sign_of(t->by_album->values[i]);
+        for (uint64_t j = t->by_user->first[user]; j < t->by_user->first[user + 1]; j++) {
+            uint32_t other = t->by_user->columns[j];
+            if (other == album)
+                continue;
+            if (common[other].count++ == 0)
+                companions[found++].album = other;
+            common[other].agreed += sign * sign_of(t->by_user->values[j]);
+        }
     }
     for (size_t i = 0; i < found; i++) {
         uint32_t other = companions[i].album;
-        companions[i].cosine = (float)(common[other] / sqrt(listeners_of(t->by_album, album) *
-                                                            listeners_of(t->by_album, other)));
-        common[other] = 0;
+        companions[i].cosine = (float)(common[other].agreed / sqrt(listeners_of(t->by_album, album) *
+                                                                   listeners_of(t->by_album, other)));
+        common[other] = (struct common){0, 0};
     }
     return found;
 }
@@ -80,7 +114,7 @@ static void compare_piece(void *arg, size_t piece)
 {
     struct listener_counts *c = arg;
     uint32_t count = c->training->album_count, begin = (uint32_t)piece * ALBUMS_A_PIECE;
-    uint32_t *common = calloc((size_t)count + 1, sizeof *common);
+    struct common *common = calloc((size_t)count + 1, sizeof *common);
     struct companion *companions = calloc((size_t)count + 1, sizeof *companions);
     if (!common || !companions)
         c->errors[piece] = CF_E_NO_MEMORY;

@@ -2,7 +2,8 @@
  * gradients as in Takács, Pilászy, Tikk, RecSys 2011.
  *
  *     minimise sum over all users and albums of c (p - x·y)² + lambda (sum |x|² + sum |y|²)
- *     p = 1 where there is a listen, else 0; c = 1 + alpha r, r the count of listens
+ *     p = 1 where there is a listen, -1 where there is a thumb down, else 0; c = 1 + alpha |r|, r the count
+ * of listens or the thumb
  *
  * Users and albums in turn, each row the exact minimum given the others (or some steps of conjugate gradients
  * towards it, from where it was), so that the objective never grows. What all rows share, YᵀY, is made once a
@@ -105,6 +106,16 @@ static const float *column_of(const struct half *h, uint64_t at)
     return h->fixed + (size_t)h->listens->columns[at] * h->factors;
 }
 
+static double confidence_of(const struct half *h, uint64_t at)
+{
+    return 1 + h->alpha * fabs((double)h->listens->values[at]);
+}
+
+static double preference_of(const struct half *h, uint64_t at)
+{
+    return (h->listens->values[at] > 0) - (h->listens->values[at] < 0);
+}
+
 static double dot_of(const double *a, const float *b, uint32_t f)
 {
     double sum = 0;
@@ -113,15 +124,15 @@ static double dot_of(const double *a, const float *b, uint32_t f)
     return sum;
 }
 
-/* right = sum over listens of c y */
+/* right = sum over listens of c p y */
 static void make_right(const struct half *h, uint32_t row, double *right)
 {
     memset(right, 0, h->factors * sizeof *right);
     for (uint64_t at = h->listens->first[row]; at < h->listens->first[row + 1]; at++) {
-        double confidence = 1 + h->alpha * (double)h->listens->values[at];
+        double weight = confidence_of(h, at) * preference_of(h, at);
         const float *y = column_of(h, at);
         for (uint32_t j = 0; j < h->factors; j++)
-            right[j] += confidence * (double)y[j];
+            right[j] += weight * (double)y[j];
     }
 }
 
@@ -134,7 +145,7 @@ static void make_matrix(const struct half *h, uint32_t row, struct scratch *s)
     for (uint32_t j = 0; j < f; j++)
         s->matrix[(size_t)j * f + j] += h->lambda;
     for (uint64_t at = h->listens->first[row]; at < h->listens->first[row + 1]; at++) {
-        double weight = sqrt(h->alpha * (double)h->listens->values[at]);
+        double weight = sqrt(confidence_of(h, at) - 1);
         const float *y = column_of(h, at);
         for (uint32_t j = 0; j < f; j++)
             s->rows[gathered * f + j] = weight * (double)y[j];
@@ -164,7 +175,7 @@ static void apply(const struct half *h, uint32_t row, const double *v, double *o
     }
     for (uint64_t at = h->listens->first[row]; at < h->listens->first[row + 1]; at++) {
         const float *y = column_of(h, at);
-        double share = h->alpha * (double)h->listens->values[at] * dot_of(v, y, f);
+        double share = (confidence_of(h, at) - 1) * dot_of(v, y, f);
         for (uint32_t j = 0; j < f; j++)
             out[j] += share * (double)y[j];
     }
@@ -203,17 +214,18 @@ static void solve_by_gradients(const struct half *h, uint32_t row, struct scratc
     }
 }
 
-/* What the listens of a row add to the sum over all pairs: c (1 - s)² in place of s². */
+/* What the listens of a row add to the sum over all pairs: c (p - s)² in place of s². */
 static double loss_of(const struct half *h, uint32_t row)
 {
     double loss = 0;
     const float *x = h->solved + (size_t)row * h->factors;
     for (uint64_t at = h->listens->first[row]; at < h->listens->first[row + 1]; at++) {
         const float *y = column_of(h, at);
-        double s = 0;
+        double s = 0, miss = preference_of(h, at);
         for (uint32_t j = 0; j < h->factors; j++)
             s += (double)x[j] * (double)y[j];
-        loss += (1 + h->alpha * (double)h->listens->values[at]) * (1 - s) * (1 - s) - s * s;
+        miss -= s;
+        loss += confidence_of(h, at) * miss * miss - s * s;
     }
     return loss;
 }

@@ -81,6 +81,39 @@ enum cf_err cf_matrix_of(const struct cf_listens *listens, uint32_t user_count, 
     return err;
 }
 
+/* As listens of count 1 or -1, in order of users. */
+static void order_thumbs(const struct cf_thumbs *thumbs, uint32_t user_count, size_t *next,
+                         struct cf_listen *out)
+{
+    for (size_t i = 0; i < thumbs->count; i++)
+        next[thumbs->items[i].user + 1]++;
+    for (uint32_t user = 0; user < user_count; user++)
+        next[user + 1] += next[user];
+    for (size_t i = 0; i < thumbs->count; i++) {
+        const struct cf_thumb *t = &thumbs->items[i];
+        out[next[t->user]++] =
+            (struct cf_listen){.user = t->user, .album = t->album, .count = t->up ? 1 : -1, .time = t->time};
+    }
+}
+
+enum cf_err cf_matrix_of_thumbs(const struct cf_thumbs *thumbs, uint32_t user_count, uint32_t album_count,
+                                struct cf_matrix *m, struct cf_detail *detail)
+{
+    struct cf_listens listens = {.items = calloc(thumbs->count + 1, sizeof *listens.items),
+                                 .count = thumbs->count};
+    size_t *next = calloc((size_t)user_count + 2, sizeof *next);
+    enum cf_err err = CF_OK;
+    if (!listens.items || !next) {
+        err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for %zu thumbs", thumbs->count);
+    } else {
+        order_thumbs(thumbs, user_count, next, listens.items);
+        err = cf_matrix_of(&listens, user_count, album_count, m, detail);
+    }
+    free(listens.items);
+    free(next);
+    return err;
+}
+
 enum cf_err cf_matrix_transpose(const struct cf_matrix *m, struct cf_matrix *out, struct cf_detail *detail)
 {
     enum cf_err err = allocate(out, m->column_count, m->row_count, cf_matrix_nonzeros(m), detail);

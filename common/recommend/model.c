@@ -186,9 +186,10 @@ static void sum_similar(struct cf_scorer *scorer, uint32_t user, bool clear)
         return;
     for (uint64_t i = history->first[user]; i < history->first[user + 1]; i++) {
         uint32_t album = history->columns[i];
+        float sign = history->values[i] < 0 ? -1 : 1;
         for (uint64_t s = similar->first[album]; s < similar->first[album + 1]; s++)
             scorer->sums[similar->columns[s]] =
-                clear ? 0 : scorer->sums[similar->columns[s]] + similar->values[s];
+                clear ? 0 : scorer->sums[similar->columns[s]] + sign * similar->values[s];
     }
 }
 

@@ -1,8 +1,9 @@
 /* What all models of listening have in common: they are trained from listens, give an album a score for a
  * user, and are saved and loaded in a checked file. Deterministic by seed, whatever the number of threads.
  *
- *   popularity  how many users listened to the album
- *   item_item   sum over the user's albums of the cosine between listeners
+ *   popularity  how many users listened to the album; with thumbs down, the share of thumbs up
+ *   item_item   sum over the user's albums of the cosine between listeners; with thumbs down, of the cosine
+ *               between thumbs, and minus that of albums that the user disliked
  *   koren       implicit alternating least squares (Hu, Koren, Volinsky 2008)
  *   vector_exp  P(album | user) a softmax of factors (the post's own)
  *   rnn         a recurrent network over the user's sequence
@@ -22,7 +23,8 @@ enum cf_model_kind {
 };
 const char *cf_model_name(enum cf_model_kind kind);
 
-/* What a model is trained from; borrowed. */
+/* What a model is trained from; borrowed. Values of the matrices are counts of listens, or thumbs: below 0 is
+ * disliked. */
 struct cf_training {
     const struct cf_listens *listens;
     const struct cf_matrix *by_user, *by_album; /* of these listens; by_album the transpose */
@@ -35,7 +37,8 @@ struct cf_model_options {
     uint64_t seed;
     unsigned threads; /* at least 1 */
     double alpha;     /* of koren: confidence of a listen; 0: the kind's own */
-    double lambda;    /* how factors are held back; 0: the kind's own */
+    double lambda;    /* how factors are held back; of popularity: thumbs that stand for the average album; 0:
+                         the kind's own */
     bool exact;       /* of koren: dense solves; else conjugate gradients */
     /* After every sweep: its number from 1, of how many, and the objective (koren: to be minimised;
      * vector_exp: log likelihood a listen; rnn: mean negative log likelihood). False ends the training with

@@ -2,6 +2,9 @@
  *
  *     maximise sum over listens of n_ui a_u·b_i - sum n_u log Z_u - lambda/2 (sum |a|² + sum |b|²)
  *
+ * A thumb down is a listen fewer: n_ui is -1 there, and n_u counts what is above 0 only, so that Z_u asks no
+ * more of a user than the user liked.
+ *
  * Users and albums in turn. Given the albums every user's part is concave in a_u, and given the users all of
  * it is in b: both take steps of gradient ascent, scaled by a bound of the curvature, whose length is halved
  * until the objective grows. So it never falls where Z_u is summed over all albums.
@@ -459,7 +462,7 @@ static void list_users(struct cf_vexp *t)
         if (!t->model->user_known[user])
             continue;
         for (uint64_t i = m->first[user]; i < m->first[user + 1]; i++)
-            t->listens[t->user_count] += (double)m->values[i];
+            t->listens[t->user_count] += fmax(0, (double)m->values[i]);
         t->user_steps[t->user_count] = 1;
         t->users[t->user_count++] = user;
     }

@@ -17,12 +17,12 @@ static void eval_fini(struct cf_eval *eval)
     cf_names_free(eval->albums);
 }
 
-struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name)
+struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum cf_eval_by by)
 {
     CF_CHECK(eval->result_count < CF_EVAL_RESULTS_MAX);
     struct cf_eval_result *result = &eval->results[eval->result_count];
-    *result = (struct cf_eval_result){.name = name,
-                                      .scored = calloc(eval->thumbs.count + 1, sizeof *result->scored)};
+    *result = (struct cf_eval_result){
+        .name = name, .by = by, .scored = calloc(eval->thumbs.count + 1, sizeof *result->scored)};
     if (!result->scored)
         return NULL;
     for (size_t i = 0; i < eval->thumbs.count; i++) {
@@ -35,17 +35,6 @@ struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name)
 
 /* ---- leaks ---- */
 
-static int compare_numbers(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static uint64_t pair_of(uint32_t user, uint32_t album)
-{
-    return (uint64_t)user << 32 | album;
-}
-
 /* What must not be trained on: the judged pairs, and of a user with judged times all that came after the
  * first. */
 struct judged {
@@ -56,8 +45,8 @@ struct judged {
 
 static bool is_judged(const struct judged *judged, uint32_t user, uint32_t album, uint32_t time)
 {
-    uint64_t pair = pair_of(user, album);
-    return bsearch(&pair, judged->pairs, judged->count, sizeof pair, compare_numbers) ||
+    uint64_t pair = cf_eval_pair(user, album);
+    return bsearch(&pair, judged->pairs, judged->count, sizeof pair, cf_eval_compare_numbers) ||
            (time && judged->since[user] && time >= judged->since[user]);
 }
 
@@ -71,10 +60,10 @@ static enum cf_err judged_init(const struct cf_eval *eval, struct judged *judged
     for (size_t i = 0; i < judged->count; i++) {
         const struct cf_thumb *t = &eval->thumbs.items[i];
         uint32_t *since = &judged->since[t->user];
-        judged->pairs[i] = pair_of(t->user, t->album);
+        judged->pairs[i] = cf_eval_pair(t->user, t->album);
         *since = t->time && (!*since || t->time < *since) ? t->time : *since;
     }
-    qsort(judged->pairs, judged->count, sizeof *judged->pairs, compare_numbers);
+    qsort(judged->pairs, judged->count, sizeof *judged->pairs, cf_eval_compare_numbers);
     return CF_OK;
 }
 
@@ -138,6 +127,8 @@ static enum cf_err eval_all(struct cf_eval *eval, struct cf_detail *detail)
         err = cf_eval_covers(eval, detail);
     if (!err)
         err = cf_eval_models(eval, detail);
+    if (!err)
+        err = cf_eval_blends(eval, detail);
     if (!err)
         err = cf_eval_judge(eval, detail);
     return err ? err : cf_eval_report(eval, detail);

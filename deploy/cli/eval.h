@@ -8,7 +8,7 @@
 #include "common/recommend/model.h"
 #include "deploy/cli/command.h"
 
-enum { CF_EVAL_BANDS = 4, CF_EVAL_RESULTS_MAX = 16 };
+enum { CF_EVAL_BANDS = 4, CF_EVAL_RESULTS_MAX = 24, CF_EVAL_FOLDS = 5, CF_EVAL_NO_FOLD = CF_EVAL_FOLDS };
 
 struct cf_eval_options {
     const char *listens, *thumbs, *liked; /* `liked` may be NULL */
@@ -18,15 +18,26 @@ struct cf_eval_options {
     bool json;
 };
 
+/* What a score knows of an album. */
+enum cf_eval_by {
+    CF_EVAL_BY_NOTHING, /* or of everything: chance, and blends, which no other blend is made of */
+    CF_EVAL_BY_LOOK,
+    CF_EVAL_BY_LISTENING,
+    CF_EVAL_BY_MAPPING /* its look, mapped to listening */
+};
+
 /* A model and what came of it. Scores stand in the order of the thumbs; a thumb that the model knows nothing
  * of has the model's least knowledge, 0, and is counted. */
 struct cf_eval_result {
     const char *name;
-    char how[64]; /* chosen on training data */
+    char how[80]; /* chosen on training data */
     struct cf_scored *scored;
     size_t unknown; /* thumbs without a vector, or on what was never trained */
     double seconds;
-    struct cf_auc pooled, per_user, to_random, to_item_item, bands[CF_EVAL_BANDS];
+    enum cf_eval_by by;
+    bool folded; /* scores of different users come from different fits: they are never pooled */
+    bool cold;   /* scores of different album folds do: a user's albums are compared within each */
+    struct cf_auc pooled, per_user, in_folds, bands[CF_EVAL_BANDS];
 };
 
 struct cf_eval {
@@ -39,14 +50,58 @@ struct cf_eval {
     size_t leaks; /* listens and likes that were taken out of training, since they are judged */
     struct cf_eval_result results[CF_EVAL_RESULTS_MAX];
     size_t result_count;
+    struct cf_auc differences[CF_EVAL_RESULTS_MAX][CF_EVAL_RESULTS_MAX]; /* per user, row less column */
 };
 
+/* What a model is trained with. */
+enum cf_eval_source {
+    CF_EVAL_LISTENS,
+    CF_EVAL_LIKES, /* the likes with their signs in place of the listens; sequences are the listens but those
+                      disliked */
+};
+struct cf_eval_choice {
+    enum cf_eval_source source;
+    double alpha, lambda; /* as cf_model_options has them */
+    double auc;           /* per user, on likes that were held out; 0: nothing to choose by */
+};
+
+struct cf_eval_data {
+    struct cf_listens listens;
+    struct cf_matrix by_user, by_album;
+    struct cf_training training; /* of these */
+};
+/* Without the likes number `fold`, `fold` + CF_EVAL_FOLDS, … and their listens; CF_EVAL_NO_FOLD: all.
+ * cf_eval_data_fini either way. */
+enum cf_err cf_eval_data_init(const struct cf_eval *eval, enum cf_eval_source source, size_t fold,
+                              struct cf_eval_data *data, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_eval_data_fini(struct cf_eval_data *data);
+
+/* By held-out likes; the listens with the kind's own numbers where there are too few of them. */
+enum cf_err cf_eval_choose(const struct cf_eval *eval, enum cf_model_kind kind, struct cf_eval_choice *choice,
+                           struct cf_detail *detail) CF_MUST_CHECK;
+struct cf_model_options cf_eval_options_of(const struct cf_eval *eval, enum cf_model_kind kind,
+                                           const struct cf_eval_choice *choice);
+
+/* A user and an album as one number, and their order for qsort and bsearch. */
+static inline uint64_t cf_eval_pair(uint32_t user, uint32_t album)
+{
+    return (uint64_t)user << 32 | album;
+}
+int cf_eval_compare_numbers(const void *a, const void *b);
+
 /* Adds a result with room for its scores. NULL when memory is short. */
-struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name);
+struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum cf_eval_by by);
+/* The fold in which an album is held out from listening and mapping. */
+static inline uint32_t cf_eval_album_fold(uint32_t album)
+{
+    return album % CF_EVAL_FOLDS;
+}
 
 /* Each adds its results. Before any of the threads of a training: describing forks. */
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_eval_models(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
+/* After all others. */
+enum cf_err cf_eval_blends(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Fills the AUCs, and prints, or writes the chart and the table into the folder. */
 enum cf_err cf_eval_judge(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;

@@ -238,7 +238,7 @@ static enum cf_err score_look(struct cf_eval *eval, const struct look *look, str
     enum cf_covers_way way = CF_COVERS_MEAN;
     size_t users = cf_names_count(eval->users);
     struct likes likes = {0};
-    struct cf_eval_result *result = cf_eval_add(eval, look->space->name);
+    struct cf_eval_result *result = cf_eval_add(eval, look->space->name, CF_EVAL_BY_LOOK);
     size_t seeds = eval->liked.count ? eval->liked.count : eval->listens.count;
     enum cf_err err = result && likes_init(&likes, users, seeds) ? CF_OK : no_memory(detail);
     if (!err && eval->liked.count)

@@ -36,35 +36,58 @@ static enum cf_err score_thumbs(struct cf_eval *eval, const struct cf_model *mod
     return CF_OK;
 }
 
-static enum cf_err judge_model(struct cf_eval *eval, enum cf_model_kind kind, struct cf_detail *detail)
+static void describe_choice(const struct cf_eval_choice *choice, char *how, size_t room)
 {
-    const struct cf_training training = {&eval->listens, &eval->by_user, &eval->by_album,
-                                         eval->by_user.row_count, eval->by_user.column_count};
-    struct cf_model_options options = cf_model_options(kind);
+    int at = snprintf(how, room, "%s", choice->source == CF_EVAL_LIKES ? "likes" : "listens");
+    if (choice->alpha > 0)
+        at += snprintf(how + at, room - (size_t)at, ", alpha %g", choice->alpha);
+    if (choice->lambda > 0)
+        at += snprintf(how + at, room - (size_t)at, ", lambda %g", choice->lambda);
+    if (choice->auc > 0)
+        snprintf(how + at, room - (size_t)at, ": %.3f on held-out likes", choice->auc);
+}
+
+static enum cf_err train_and_score(struct cf_eval *eval, enum cf_model_kind kind,
+                                   const struct cf_eval_choice *choice, struct cf_eval_result *result,
+                                   struct cf_detail *detail)
+{
+    struct cf_model_options options = cf_eval_options_of(eval, kind, choice);
     struct watch watch = {.name = cf_model_name(kind)};
+    struct cf_eval_data data;
     struct cf_model *model = NULL;
-    struct cf_eval_result *result = cf_eval_add(eval, cf_model_name(kind));
-    uint64_t began = cf_clock_mono_ms();
-    if (!result)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the scores of %s", cf_model_name(kind));
-    cf_progress_init(&watch.progress, stderr, eval->options.json, began);
-    options.threads = (unsigned)eval->options.threads;
-    options.seed = eval->options.seed;
+    cf_progress_init(&watch.progress, stderr, eval->options.json, cf_clock_mono_ms());
     options.sweep = on_sweep;
     options.sweep_arg = &watch;
-    enum cf_err err = cf_model_train(kind, &training, &options, &model, detail);
+    enum cf_err err = cf_eval_data_init(eval, choice->source, CF_EVAL_NO_FOLD, &data, detail);
+    if (!err)
+        err = cf_model_train(kind, &data.training, &options, &model, detail);
     cf_progress_clear(&watch.progress);
     if (!err)
         err = score_thumbs(eval, model, result, detail);
-    result->seconds = (double)(cf_clock_mono_ms() - began) / 1000;
     cf_model_free(model);
+    cf_eval_data_fini(&data);
+    return err;
+}
+
+static enum cf_err judge_model(struct cf_eval *eval, enum cf_model_kind kind, struct cf_detail *detail)
+{
+    struct cf_eval_result *result = cf_eval_add(eval, cf_model_name(kind), CF_EVAL_BY_LISTENING);
+    struct cf_eval_choice choice;
+    uint64_t began = cf_clock_mono_ms();
+    if (!result)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the scores of %s", cf_model_name(kind));
+    enum cf_err err = cf_eval_choose(eval, kind, &choice, detail);
+    if (!err)
+        err = train_and_score(eval, kind, &choice, result, detail);
+    describe_choice(&choice, result->how, sizeof result->how);
+    result->seconds = (double)(cf_clock_mono_ms() - began) / 1000;
     return err;
 }
 
 static enum cf_err judge_chance(struct cf_eval *eval, struct cf_detail *detail)
 {
     struct cf_rng rng = cf_rng(eval->options.seed ^ 0xC4A9CE);
-    struct cf_eval_result *result = cf_eval_add(eval, "random");
+    struct cf_eval_result *result = cf_eval_add(eval, "random", CF_EVAL_BY_NOTHING);
     if (!result)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for random scores");
     for (size_t i = 0; i < eval->thumbs.count; i++)

@@ -34,6 +34,16 @@ static struct cf_auc auc_of(struct cf_scored *scored, size_t count, const struct
     return auc;
 }
 
+/* Thumb `i` as the result scored it, a user's albums apart by their folds with `in_folds`. */
+static struct cf_scored scored_at(const struct cf_eval *eval, const struct cf_eval_result *result,
+                                  bool in_folds, size_t i)
+{
+    struct cf_scored scored = result->scored[i];
+    if (in_folds)
+        scored.group = scored.user * CF_EVAL_FOLDS + cf_eval_album_fold(eval->thumbs.items[i].album);
+    return scored;
+}
+
 static void judge_bands(const struct cf_eval *eval, struct cf_eval_result *result, struct cf_scored *copy,
                         const struct cf_auc_options *options)
 {
@@ -41,48 +51,64 @@ static void judge_bands(const struct cf_eval *eval, struct cf_eval_result *resul
         size_t count = 0;
         for (size_t i = 0; i < eval->thumbs.count; i++)
             if (band_of(eval, eval->thumbs.items[i].album) == band)
-                copy[count++] = result->scored[i];
+                copy[count++] = scored_at(eval, result, result->cold, i);
         result->bands[band] = auc_of(copy, count, options);
     }
 }
 
-static const struct cf_eval_result *find(const struct cf_eval *eval, const char *name)
+static void copy_scored(const struct cf_eval *eval, const struct cf_eval_result *result, bool in_folds,
+                        struct cf_scored *copy)
 {
-    for (size_t i = 0; i < eval->result_count; i++)
-        if (strcmp(eval->results[i].name, name) == 0)
-            return &eval->results[i];
-    return NULL;
+    for (size_t i = 0; i < eval->thumbs.count; i++)
+        copy[i] = scored_at(eval, result, in_folds, i);
 }
 
 static enum cf_err judge_one(struct cf_eval *eval, struct cf_eval_result *result, struct cf_scored *copy,
                              struct cf_detail *detail)
 {
     const struct cf_auc_options options = {1000, eval->options.seed};
-    const struct cf_eval_result *random = find(eval, "random"), *item_item = find(eval, "item_item");
     size_t count = eval->thumbs.count;
-    memcpy(copy, result->scored, count * sizeof *copy);
-    enum cf_err err = cf_auc_pooled(copy, count, &options, &result->pooled, detail);
-    memcpy(copy, result->scored, count * sizeof *copy);
+    result->pooled = (struct cf_auc){NAN, NAN, NAN, 0, 0, 0};
+    copy_scored(eval, result, false, copy);
+    enum cf_err err = result->folded || result->cold
+                          ? CF_OK
+                          : cf_auc_pooled(copy, count, &options, &result->pooled, detail);
+    copy_scored(eval, result, true, copy);
+    result->in_folds = auc_of(copy, count, &options);
+    copy_scored(eval, result, result->cold, copy);
     if (!err)
         err = cf_auc_per_user(copy, count, &options, &result->per_user, detail);
-    if (!err)
-        err = cf_auc_difference(result->scored, random->scored, count, &options, &result->to_random, detail);
-    if (!err)
-        err = cf_auc_difference(result->scored, item_item->scored, count, &options, &result->to_item_item,
-                                detail);
     if (!err)
         judge_bands(eval, result, copy, &options);
     return err;
 }
 
+static enum cf_err judge_pair(struct cf_eval *eval, size_t a, size_t b, struct cf_scored *copies,
+                              struct cf_detail *detail)
+{
+    const struct cf_auc_options options = {1000, eval->options.seed};
+    const struct cf_eval_result *left = &eval->results[a], *right = &eval->results[b];
+    struct cf_scored *other = copies + eval->thumbs.count;
+    copy_scored(eval, left, left->cold || right->cold, copies);
+    copy_scored(eval, right, left->cold || right->cold, other);
+    enum cf_err err =
+        cf_auc_difference(copies, other, eval->thumbs.count, &options, &eval->differences[a][b], detail);
+    const struct cf_auc *d = &eval->differences[a][b];
+    eval->differences[b][a] = (struct cf_auc){-d->value, -d->high, -d->low, d->ups, d->downs, d->groups};
+    return err;
+}
+
 enum cf_err cf_eval_judge(struct cf_eval *eval, struct cf_detail *detail)
 {
-    struct cf_scored *copy = calloc(eval->thumbs.count + 1, sizeof *copy);
+    struct cf_scored *copies = calloc(2 * eval->thumbs.count + 1, sizeof *copies);
     enum cf_err err =
-        copy ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory to judge %zu thumbs", eval->thumbs.count);
+        copies ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory to judge %zu thumbs", eval->thumbs.count);
     for (size_t i = 0; i < eval->result_count && !err; i++)
-        err = judge_one(eval, &eval->results[i], copy, detail);
-    free(copy);
+        err = judge_one(eval, &eval->results[i], copies, detail);
+    for (size_t a = 0; a < eval->result_count && !err; a++)
+        for (size_t b = 0; b < a && !err; b++)
+            err = judge_pair(eval, a, b, copies, detail);
+    free(copies);
     return err;
 }
 
@@ -96,34 +122,62 @@ static void print_auc(const struct cf_auc *auc)
         printf("  %20s", "too few");
 }
 
-static void print_table(const struct cf_eval *eval)
+static void print_results(const struct cf_eval *eval)
 {
-    printf("%zu listens of %u users, %zu thumbs (%llu up, %llu down); AUC with 95 %% intervals\n",
-           eval->listens.count, cf_names_count(eval->users), eval->thumbs.count,
-           (unsigned long long)eval->results[0].pooled.ups,
-           (unsigned long long)eval->results[0].pooled.downs);
-    printf("%zu listens and likes are judged, or came after: they were not trained on\n\n", eval->leaks);
-    printf("%-11s  %20s  %20s  %20s  %20s  %7s %7s\n", "", "per user", "pooled", "less random",
-           "less item_item", "unknown", "seconds");
+    printf("%-11s  %20s  %20s  %7s %7s\n", "", "per user", "pooled", "unknown", "seconds");
     for (size_t i = 0; i < eval->result_count; i++) {
         const struct cf_eval_result *r = &eval->results[i];
         printf("%-11s", r->name);
         print_auc(&r->per_user);
-        print_auc(&r->pooled);
-        print_auc(&r->to_random);
-        print_auc(&r->to_item_item);
+        if (r->folded || r->cold)
+            printf("  %20s", "not one scale");
+        else
+            print_auc(&r->pooled);
         printf("  %7zu %7.1f%s%s\n", r->unknown, r->seconds, r->how[0] ? "  by " : "", r->how);
     }
-    printf("\nper user, by listeners of the album\n%-11s", "");
+}
+
+static void print_differences(const struct cf_eval *eval)
+{
+    printf("\nper user, row less column; * where the interval is without 0\n%-11s", "");
+    for (size_t b = 0; b + 1 < eval->result_count; b++)
+        printf("  %11.11s", eval->results[b].name);
+    putchar('\n');
+    for (size_t a = 1; a < eval->result_count; a++) {
+        printf("%-11s", eval->results[a].name);
+        for (size_t b = 0; b < a; b++) {
+            const struct cf_auc *d = &eval->differences[a][b];
+            printf("  %+.3f±%.3f%c", d->value, (d->high - d->low) / 2, d->low > 0 || d->high < 0 ? '*' : ' ');
+        }
+        putchar('\n');
+    }
+}
+
+static void print_bands(const struct cf_eval *eval)
+{
+    printf("\nper user, by listeners of the album; last, each user's albums of one fold compared\n%-11s", "");
     for (int b = 0; b < CF_EVAL_BANDS; b++)
         printf("  %20s", bands[b].name);
-    putchar('\n');
+    printf("  %20s\n", "within a fold");
     for (size_t i = 0; i < eval->result_count; i++) {
         printf("%-11s", eval->results[i].name);
         for (int b = 0; b < CF_EVAL_BANDS; b++)
             print_auc(&eval->results[i].bands[b]);
+        print_auc(&eval->results[i].in_folds);
         putchar('\n');
     }
+}
+
+static void print_table(const struct cf_eval *eval)
+{
+    printf("%zu listens of %u users, %zu thumbs (%llu up, %llu down); AUC with 95 %% intervals\n",
+           eval->listens.count, cf_names_count(eval->users), eval->thumbs.count,
+           (unsigned long long)eval->results[0].per_user.ups,
+           (unsigned long long)eval->results[0].per_user.downs);
+    printf("%zu listens and likes are judged, or came after: they were not trained on\n\n", eval->leaks);
+    print_results(eval);
+    print_differences(eval);
+    print_bands(eval);
 }
 
 static void json_auc(struct cf_json *json, const char *key, const struct cf_auc *auc)
@@ -147,8 +201,7 @@ static void json_result(struct cf_json *json, const struct cf_eval_result *r)
     cf_json_real(json, "seconds", r->seconds);
     json_auc(json, "per_user", &r->per_user);
     json_auc(json, "pooled", &r->pooled);
-    json_auc(json, "less_random", &r->to_random);
-    json_auc(json, "less_item_item", &r->to_item_item);
+    json_auc(json, "within_a_fold", &r->in_folds);
     cf_json_array(json, "bands");
     for (int b = 0; b < CF_EVAL_BANDS; b++) {
         cf_json_object(json, NULL);
@@ -157,6 +210,15 @@ static void json_result(struct cf_json *json, const struct cf_eval_result *r)
         cf_json_end(json);
     }
     cf_json_end(json);
+    cf_json_end(json);
+}
+
+static void json_difference(struct cf_json *json, const struct cf_eval *eval, size_t a, size_t b)
+{
+    cf_json_object(json, NULL);
+    cf_json_word(json, "model", eval->results[a].name);
+    cf_json_word(json, "less", eval->results[b].name);
+    json_auc(json, "per_user", &eval->differences[a][b]);
     cf_json_end(json);
 }
 
@@ -171,6 +233,11 @@ static enum cf_err print_json(const struct cf_eval *eval, FILE *out, struct cf_d
     cf_json_array(json, "models");
     for (size_t i = 0; i < eval->result_count; i++)
         json_result(json, &eval->results[i]);
+    cf_json_end(json);
+    cf_json_array(json, "differences");
+    for (size_t a = 0; a < eval->result_count; a++)
+        for (size_t b = 0; b < a; b++)
+            json_difference(json, eval, a, b);
     cf_json_end(json);
     enum cf_err err = cf_json_print(json, out, detail);
     cf_json_free(json);

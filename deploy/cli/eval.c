@@ -8,6 +8,7 @@ static void eval_fini(struct cf_eval *eval)
 {
     for (size_t i = 0; i < eval->result_count; i++)
         free(eval->results[i].scored);
+    cf_eval_looks_fini(eval);
     cf_matrix_fini(&eval->by_user);
     cf_matrix_fini(&eval->by_album);
     cf_listens_fini(&eval->listens);
@@ -123,10 +124,14 @@ static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
 static enum cf_err eval_all(struct cf_eval *eval, struct cf_detail *detail)
 {
     enum cf_err err = read_tables(eval, detail);
-    if (!err && eval->options.covers)
-        err = cf_eval_covers(eval, detail);
+    if (!err)
+        err = cf_eval_describe(eval, detail);
     if (!err)
         err = cf_eval_models(eval, detail);
+    if (!err)
+        err = cf_eval_covers(eval, detail);
+    if (!err)
+        err = cf_eval_mapped(eval, detail);
     if (!err)
         err = cf_eval_blends(eval, detail);
     if (!err)
@@ -159,6 +164,10 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .value = &o->covers,
          .placeholder = "C.tsv",
          .help = "a table with columns album and cover: judges every space too"},
+        {.name = "fleet",
+         .kind = CF_OPT_FLAG,
+         .value = &o->fleet,
+         .help = "judges every space by the vectors of the fleet's shards"},
         {.name = "root",
          .kind = CF_OPT_TEXT,
          .value = &o->root,
@@ -191,6 +200,8 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
     if (cf_command_parse(command, argc, argv, opts, &args, &result)) {
         if (!o->listens || !o->thumbs)
             result = cf_command_misuse(command, "--listens and --thumbs are needed");
+        else if (o->covers && o->fleet)
+            result = cf_command_misuse(command, "either --covers or --fleet can be given");
         else if (args.rest_count)
             result = cf_command_misuse(command, "%.60s: only options are taken", args.rest[0]);
         else {

@@ -13,6 +13,7 @@ enum { CF_EVAL_BANDS = 4, CF_EVAL_RESULTS_MAX = 24, CF_EVAL_FOLDS = 5, CF_EVAL_N
 struct cf_eval_options {
     const char *listens, *thumbs, *liked; /* `liked` may be NULL */
     const char *covers, *root;            /* a table of albums and covers, or NULL */
+    bool fleet;                           /* vectors of the home's shards instead */
     const char *out;                      /* a folder, or NULL */
     uint64_t threads, seed;
     bool json;
@@ -40,17 +41,12 @@ struct cf_eval_result {
     struct cf_auc pooled, per_user, in_folds, bands[CF_EVAL_BANDS];
 };
 
-struct cf_eval {
-    const struct cf_command *command;
-    struct cf_eval_options options;
-    struct cf_names *users, *albums;
-    struct cf_listens listens;
-    struct cf_thumbs thumbs, liked;
-    struct cf_matrix by_user, by_album;
-    size_t leaks; /* listens and likes that were taken out of training, since they are judged */
-    struct cf_eval_result results[CF_EVAL_RESULTS_MAX];
-    size_t result_count;
-    struct cf_auc differences[CF_EVAL_RESULTS_MAX][CF_EVAL_RESULTS_MAX]; /* per user, row less column */
+/* One space's vectors, by album number; NULL where an album has none. */
+struct cf_eval_look {
+    const struct cf_space *space;
+    float *values;
+    const float **vectors;
+    struct cf_covers covers;
 };
 
 /* What a model is trained with. */
@@ -65,15 +61,32 @@ struct cf_eval_choice {
     double auc;           /* per user, on likes that were held out; 0: nothing to choose by */
 };
 
+struct cf_eval {
+    const struct cf_command *command;
+    struct cf_eval_options options;
+    struct cf_names *users, *albums;
+    struct cf_listens listens;
+    struct cf_thumbs thumbs, liked;
+    struct cf_matrix by_user, by_album;
+    size_t leaks; /* listens and likes that were taken out of training, since they are judged */
+    struct cf_eval_look looks[CF_SPACE_COUNT];
+    size_t look_count;
+    struct cf_eval_choice choices[CF_MODEL_KIND_COUNT]; /* of the models, once they are trained */
+    struct cf_eval_result results[CF_EVAL_RESULTS_MAX];
+    size_t result_count;
+    struct cf_auc differences[CF_EVAL_RESULTS_MAX][CF_EVAL_RESULTS_MAX]; /* per user, row less column */
+};
+
 struct cf_eval_data {
     struct cf_listens listens;
     struct cf_matrix by_user, by_album;
     struct cf_training training; /* of these */
 };
-/* Without the likes number `fold`, `fold` + CF_EVAL_FOLDS, … and their listens; CF_EVAL_NO_FOLD: all.
- * cf_eval_data_fini either way. */
+/* Without the likes number `fold`, `fold` + CF_EVAL_FOLDS, … and their listens, and without anything of the
+ * albums of `album_fold`; CF_EVAL_NO_FOLD: all. cf_eval_data_fini either way. */
 enum cf_err cf_eval_data_init(const struct cf_eval *eval, enum cf_eval_source source, size_t fold,
-                              struct cf_eval_data *data, struct cf_detail *detail) CF_MUST_CHECK;
+                              size_t album_fold, struct cf_eval_data *data,
+                              struct cf_detail *detail) CF_MUST_CHECK;
 void cf_eval_data_fini(struct cf_eval_data *data);
 
 /* By held-out likes; the listens with the kind's own numbers where there are too few of them. */
@@ -97,9 +110,19 @@ static inline uint32_t cf_eval_album_fold(uint32_t album)
     return album % CF_EVAL_FOLDS;
 }
 
-/* Each adds its results. Before any of the threads of a training: describing forks. */
+/* The looks, of the table or the fleet; spaces without a vector have none. Before any thread of a training:
+ * it forks. */
+enum cf_err cf_eval_describe(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_eval_looks_fini(struct cf_eval *eval);
+/* What has no score, NAN, gets the mean of its user's others: neither an advantage nor a loss. Returns how
+ * many. */
+size_t cf_eval_fill_unknown(struct cf_scored *scored, size_t count);
+
+/* Each adds its results. */
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_eval_models(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
+/* After both: looks mapped to the listening of albums that the mapping never saw. */
+enum cf_err cf_eval_mapped(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 /* After all others. */
 enum cf_err cf_eval_blends(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 

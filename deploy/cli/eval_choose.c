@@ -75,7 +75,7 @@ static enum cf_err try_fold(const struct cf_eval *eval, const struct candidate *
     struct cf_model_options options = cf_eval_options_of(eval, candidate->kind, &candidate->choice);
     double value = 0;
     options.sweeps = efforts[candidate->kind].sweeps;
-    enum cf_err err = cf_eval_data_init(eval, candidate->choice.source, fold, &data, detail);
+    enum cf_err err = cf_eval_data_init(eval, candidate->choice.source, fold, CF_EVAL_NO_FOLD, &data, detail);
     if (!err)
         err = cf_model_train(candidate->kind, &data.training, &options, &model, detail);
     if (!err)

@@ -2,22 +2,16 @@
  * liked. */
 #include <math.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/vecfile/vecfile.h"
 #include "deploy/cli/describe.h"
 #include "deploy/cli/eval.h"
 #include "deploy/cli/table.h"
+#include "deploy/cli/vectors.h"
 
 enum { WAYS = CF_COVERS_WAY_COUNT };
-
-/* One space's vectors, by album number. */
-struct look {
-    const struct cf_space *space;
-    float *values;
-    const float **vectors;
-    struct cf_covers covers;
-};
 
 /* Users' seeds, the likes of a table or else all listens, by user. */
 struct likes {
@@ -32,10 +26,10 @@ static enum cf_err no_memory(struct cf_detail *detail)
     return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the vectors of the covers");
 }
 
-static enum cf_err place_rows(struct cf_eval *eval, struct look *look, FILE *ids, const char *ids_path,
-                              struct cf_vecfile *file, struct cf_detail *detail)
+static enum cf_err place_rows(struct cf_eval *eval, struct cf_eval_look *look, FILE *ids,
+                              const char *ids_path, struct cf_vecfile *file, struct cf_detail *detail)
 {
-    static const char *const required[] = {"album", "flags", NULL};
+    static const char *const required[] = {"album", NULL};
     struct cf_table *table = malloc(sizeof *table);
     if (!table)
         return no_memory(detail);
@@ -51,15 +45,15 @@ static enum cf_err place_rows(struct cf_eval *eval, struct look *look, FILE *ids
             err = cf_vecfile_read(file, row, 1, to, detail);
         uint32_t number = err || end ? CF_NO_NUMBER : cf_names_number(eval->albums, fields[album], false);
         /* What has no contrast has no vector; covers of albums that nobody heard of are passed over. */
-        if (number != CF_NO_NUMBER && fields[flags].len == 0)
+        if (number != CF_NO_NUMBER && (flags == table->column_count || fields[flags].len == 0))
             look->vectors[number] = to;
     }
     free(table);
     return err;
 }
 
-static enum cf_err read_rows(struct cf_eval *eval, struct look *look, const char *vectors, const char *ids,
-                             struct cf_detail *detail)
+static enum cf_err read_rows(struct cf_eval *eval, struct cf_eval_look *look, const char *vectors,
+                             const char *ids, struct cf_detail *detail)
 {
     struct cf_vecfile *file = NULL;
     FILE *in = fopen(ids, "re");
@@ -78,29 +72,100 @@ static enum cf_err read_rows(struct cf_eval *eval, struct look *look, const char
     return err;
 }
 
-/* The vectors go through files, as `describe --out` writes them, in a folder of their own. */
-static enum cf_err describe_covers(struct cf_eval *eval, struct look *look, struct cf_detail *detail)
+/* In a process of its own: decoders are forked, and what a model or a store starts as threads ends with it.
+ */
+static enum cf_exit write_vectors(const struct cf_eval *eval, const struct cf_space *space,
+                                  const char *vectors, const char *ids)
+{
+    const struct cf_describe_options describe = {.table = eval->options.covers,
+                                                 .root = eval->options.root,
+                                                 .space = space,
+                                                 .out = vectors,
+                                                 .ids = ids,
+                                                 .threads = (unsigned)eval->options.threads,
+                                                 .json = eval->options.json};
+    const struct cf_vectors_options export = {space, vectors, ids, NULL};
+    (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* what is printed there is the report alone */
+    return eval->options.fleet ? cf_vectors_export(&export, eval->command->name, false)
+                               : cf_describe_many(eval->command, &describe);
+}
+
+static enum cf_err write_apart(const struct cf_eval *eval, const struct cf_space *space, const char *vectors,
+                               const char *ids, struct cf_detail *detail)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        enum cf_exit done = write_vectors(eval, space, vectors, ids);
+        fflush(NULL);
+        _exit(done);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return cf_fail_errno(detail, "describing the covers");
+    bool done =
+        WIFEXITED(status) && (WEXITSTATUS(status) == CF_EXIT_DONE || WEXITSTATUS(status) == CF_EXIT_PARTLY);
+    return done ? CF_OK
+                : cf_fail(detail, CF_E_INVALID, "%.200s: the covers have no vectors of %s",
+                          eval->options.fleet ? "the fleet" : eval->options.covers, space->name);
+}
+
+/* The vectors go through files, as `describe --out` and `vectors export` write them, in a folder of their
+ * own. */
+static enum cf_err describe_covers(struct cf_eval *eval, struct cf_eval_look *look, struct cf_detail *detail)
 {
     char folder[] = "/tmp/coverfleet-eval-XXXXXX", vectors[64], ids[64];
     if (!mkdtemp(folder))
         return cf_fail_errno(detail, folder);
     snprintf(vectors, sizeof vectors, "%s/covers.fvecs", folder);
     snprintf(ids, sizeof ids, "%s/covers.tsv", folder);
-    const struct cf_describe_options options = {.table = eval->options.covers,
-                                                .root = eval->options.root,
-                                                .space = look->space,
-                                                .out = vectors,
-                                                .ids = ids,
-                                                .threads = (unsigned)eval->options.threads,
-                                                .json = eval->options.json};
-    enum cf_exit done = cf_describe_many(eval->command, &options);
-    enum cf_err err = done == CF_EXIT_DONE || done == CF_EXIT_PARTLY
-                          ? read_rows(eval, look, vectors, ids, detail)
-                          : cf_fail(detail, CF_E_INVALID, "%.200s: the covers could not be described",
-                                    eval->options.covers);
+    enum cf_err err = write_apart(eval, look->space, vectors, ids, detail);
+    if (!err)
+        err = read_rows(eval, look, vectors, ids, detail);
     unlink(vectors);
     unlink(ids);
     rmdir(folder);
+    return err;
+}
+
+static void look_fini(struct cf_eval_look *look)
+{
+    free(look->values);
+    free(look->vectors);
+    *look = (struct cf_eval_look){0};
+}
+
+void cf_eval_looks_fini(struct cf_eval *eval)
+{
+    for (size_t i = 0; i < CF_SPACE_COUNT; i++)
+        look_fini(&eval->looks[i]);
+}
+
+static bool has_vectors(const struct cf_eval_look *look)
+{
+    for (uint32_t album = 0; album < look->covers.album_count; album++)
+        if (look->vectors[album])
+            return true;
+    return false;
+}
+
+enum cf_err cf_eval_describe(struct cf_eval *eval, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    bool asked = eval->options.covers || eval->options.fleet;
+    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT && !err && asked; i = cf_space_from(i + 1)) {
+        struct cf_eval_look *look = &eval->looks[eval->look_count];
+        look->space = &cf_spaces[i];
+        err = describe_covers(eval, look, detail);
+        if (!err && has_vectors(look))
+            eval->look_count++;
+        else
+            look_fini(look);
+    }
+    if (!err && asked && eval->look_count == 0)
+        err = cf_fail(detail, CF_E_INVALID,
+                      "%.200s: no album of the tables has a vector: are the ids the same?",
+                      eval->options.fleet ? "the fleet" : eval->options.covers);
     return err;
 }
 
@@ -168,28 +233,29 @@ static struct cf_seeds seeds_of(const struct likes *likes, uint32_t user)
 
 /* ---- scores ---- */
 
-/* What has no score gets the mean of its user's others: neither an advantage nor a loss. */
-static void fill_unknown(struct cf_scored *scored, size_t count)
+size_t cf_eval_fill_unknown(struct cf_scored *scored, size_t count)
 {
+    size_t unknown = 0;
     for (size_t i = 0; i < count; i++) {
         double sum = 0, known = 0;
         if (!isnan(scored[i].score))
             continue;
+        unknown++;
         for (size_t j = 0; j < count; j++)
-            if (scored[j].user == scored[i].user && !isnan(scored[j].score)) {
+            if (scored[j].group == scored[i].group && !isnan(scored[j].score)) {
                 sum += scored[j].score;
                 known++;
             }
         scored[i].score = known > 0 ? sum / known : 0;
     }
+    return unknown;
 }
 
-static size_t score_all(const struct look *look, enum cf_covers_way way, const struct likes *likes,
+static size_t score_all(const struct cf_eval_look *look, enum cf_covers_way way, const struct likes *likes,
                         const struct cf_thumbs *thumbs, size_t every, struct cf_scored *scored,
                         size_t *unknown)
 {
     size_t count = 0;
-    *unknown = 0;
     for (size_t i = 0; i < thumbs->count; i++) {
         const struct cf_thumb *t = &thumbs->items[i];
         if (every && i % every != 0)
@@ -198,15 +264,14 @@ static size_t score_all(const struct look *look, enum cf_covers_way way, const s
         if (t->seed != CF_NO_NUMBER)
             seeds = (struct cf_seeds){&t->seed, NULL, 1, 0};
         double score = cf_covers_score(&look->covers, way, &seeds, t->album);
-        *unknown += isnan(score) ? 1 : 0;
         scored[count++] = (struct cf_scored){t->user, t->user, score, t->up};
     }
-    fill_unknown(scored, count);
+    *unknown = cf_eval_fill_unknown(scored, count);
     return count;
 }
 
 /* The way that serves best on a fifth of the likes, given the other four fifths. */
-static enum cf_err choose_way(struct cf_eval *eval, const struct look *look, enum cf_covers_way *best,
+static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *look, enum cf_covers_way *best,
                               struct cf_detail *detail)
 {
     enum { EVERY = 5 };
@@ -233,7 +298,7 @@ static enum cf_err choose_way(struct cf_eval *eval, const struct look *look, enu
     return err;
 }
 
-static enum cf_err score_look(struct cf_eval *eval, const struct look *look, struct cf_detail *detail)
+static enum cf_err score_look(struct cf_eval *eval, const struct cf_eval_look *look, struct cf_detail *detail)
 {
     enum cf_covers_way way = CF_COVERS_MEAN;
     size_t users = cf_names_count(eval->users);
@@ -258,13 +323,7 @@ static enum cf_err score_look(struct cf_eval *eval, const struct look *look, str
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
-    for (size_t i = cf_space_from(0); i < CF_SPACE_COUNT && !err; i = cf_space_from(i + 1)) {
-        struct look look = {.space = &cf_spaces[i]};
-        err = describe_covers(eval, &look, detail);
-        if (!err)
-            err = score_look(eval, &look, detail);
-        free(look.values);
-        free(look.vectors);
-    }
+    for (size_t i = 0; i < eval->look_count && !err; i++)
+        err = score_look(eval, &eval->looks[i], detail);
     return err;
 }

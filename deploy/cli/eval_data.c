@@ -29,7 +29,7 @@ static size_t list_pairs(const struct cf_eval *eval, size_t fold, bool downs, ui
     return count;
 }
 
-static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, bool downs,
+static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, size_t album_fold, bool downs,
                                 struct cf_listens *listens, struct cf_detail *detail)
 {
     uint64_t *pairs = calloc(eval->liked.count + 1, sizeof *pairs);
@@ -37,23 +37,25 @@ static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, bool do
     *listens = (struct cf_listens){.items = malloc((eval->listens.count + 1) * sizeof *listens->items),
                                    .has_times = eval->listens.has_times};
     for (size_t i = 0; pairs && listens->items && i < eval->listens.count; i++) {
-        uint64_t pair = cf_eval_pair(eval->listens.items[i].user, eval->listens.items[i].album);
-        if (!bsearch(&pair, pairs, pair_count, sizeof pair, cf_eval_compare_numbers))
-            listens->items[listens->count++] = eval->listens.items[i];
+        const struct cf_listen *l = &eval->listens.items[i];
+        uint64_t pair = cf_eval_pair(l->user, l->album);
+        if (cf_eval_album_fold(l->album) != album_fold &&
+            !bsearch(&pair, pairs, pair_count, sizeof pair, cf_eval_compare_numbers))
+            listens->items[listens->count++] = *l;
     }
     enum cf_err err = pairs && listens->items ? CF_OK : no_memory(detail);
     free(pairs);
     return err;
 }
 
-static enum cf_err take_likes(const struct cf_eval *eval, size_t fold, struct cf_matrix *by_user,
-                              struct cf_detail *detail)
+static enum cf_err take_likes(const struct cf_eval *eval, size_t fold, size_t album_fold,
+                              struct cf_matrix *by_user, struct cf_detail *detail)
 {
     struct cf_thumbs likes = {.items = calloc(eval->liked.count + 1, sizeof *likes.items)};
     if (!likes.items)
         return no_memory(detail);
     for (size_t i = 0; i < eval->liked.count; i++)
-        if (i % CF_EVAL_FOLDS != fold)
+        if (i % CF_EVAL_FOLDS != fold && cf_eval_album_fold(eval->liked.items[i].album) != album_fold)
             likes.items[likes.count++] = eval->liked.items[i];
     enum cf_err err = cf_matrix_of_thumbs(&likes, cf_names_count(eval->users), cf_names_count(eval->albums),
                                           by_user, detail);
@@ -62,13 +64,13 @@ static enum cf_err take_likes(const struct cf_eval *eval, size_t fold, struct cf
 }
 
 enum cf_err cf_eval_data_init(const struct cf_eval *eval, enum cf_eval_source source, size_t fold,
-                              struct cf_eval_data *data, struct cf_detail *detail)
+                              size_t album_fold, struct cf_eval_data *data, struct cf_detail *detail)
 {
     uint32_t users = cf_names_count(eval->users), albums = cf_names_count(eval->albums);
     *data = (struct cf_eval_data){0};
-    enum cf_err err = take_listens(eval, fold, source == CF_EVAL_LIKES, &data->listens, detail);
+    enum cf_err err = take_listens(eval, fold, album_fold, source == CF_EVAL_LIKES, &data->listens, detail);
     if (!err)
-        err = source == CF_EVAL_LIKES ? take_likes(eval, fold, &data->by_user, detail)
+        err = source == CF_EVAL_LIKES ? take_likes(eval, fold, album_fold, &data->by_user, detail)
                                       : cf_matrix_of(&data->listens, users, albums, &data->by_user, detail);
     if (!err)
         err = cf_matrix_transpose(&data->by_user, &data->by_album, detail);

@@ -58,7 +58,8 @@ static enum cf_err train_and_score(struct cf_eval *eval, enum cf_model_kind kind
     cf_progress_init(&watch.progress, stderr, eval->options.json, cf_clock_mono_ms());
     options.sweep = on_sweep;
     options.sweep_arg = &watch;
-    enum cf_err err = cf_eval_data_init(eval, choice->source, CF_EVAL_NO_FOLD, &data, detail);
+    enum cf_err err =
+        cf_eval_data_init(eval, choice->source, CF_EVAL_NO_FOLD, CF_EVAL_NO_FOLD, &data, detail);
     if (!err)
         err = cf_model_train(kind, &data.training, &options, &model, detail);
     cf_progress_clear(&watch.progress);
@@ -72,14 +73,14 @@ static enum cf_err train_and_score(struct cf_eval *eval, enum cf_model_kind kind
 static enum cf_err judge_model(struct cf_eval *eval, enum cf_model_kind kind, struct cf_detail *detail)
 {
     struct cf_eval_result *result = cf_eval_add(eval, cf_model_name(kind), CF_EVAL_BY_LISTENING);
-    struct cf_eval_choice choice;
+    struct cf_eval_choice *choice = &eval->choices[kind];
     uint64_t began = cf_clock_mono_ms();
     if (!result)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the scores of %s", cf_model_name(kind));
-    enum cf_err err = cf_eval_choose(eval, kind, &choice, detail);
+    enum cf_err err = cf_eval_choose(eval, kind, choice, detail);
     if (!err)
-        err = train_and_score(eval, kind, &choice, result, detail);
-    describe_choice(&choice, result->how, sizeof result->how);
+        err = train_and_score(eval, kind, choice, result, detail);
+    describe_choice(choice, result->how, sizeof result->how);
     result->seconds = (double)(cf_clock_mono_ms() - began) / 1000;
     return err;
 }

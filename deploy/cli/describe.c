@@ -8,6 +8,7 @@
 #include "common/vecfile/fresh.h"
 #include "deploy/cli/describe.h"
 #include "deploy/cli/json.h"
+#include "deploy/cli/space.h"
 
 struct description {
     const struct cf_space *space;
@@ -219,12 +220,10 @@ static enum cf_exit check(const struct cf_command *command, const struct cf_args
     struct cf_detail detail;
     if (call->many.root && !call->many.table)
         return cf_command_misuse(command, "--root goes with --table");
-    call->many.space = cf_space_find(cf_str(call->space));
-    if (!call->many.space) {
-        enum cf_err err = cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.40s\": there are %s",
-                                  call->space, cf_space_names());
+    enum cf_err err = cf_cli_space(call->space, &call->many.space, &detail);
+    if (err) {
         cf_say(command->name, cf_str(""), err, &detail);
-        return CF_EXIT_USAGE;
+        return cf_exit_of(err);
     }
     return call->many.out || call->many.table ? check_many(command, args, call)
                                               : check_one(command, args, call);
@@ -238,7 +237,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_TEXT,
          .value = &call.space,
          .placeholder = "SPACE",
-         .help = "gray16, gist (default), copy or style"},
+         .help = "gray16, gist (default), copy, style, or the fleet's cf"},
         {.name = "format",
          .kind = CF_OPT_TEXT,
          .value = &call.format,

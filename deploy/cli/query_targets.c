@@ -13,7 +13,7 @@ enum cf_err cf_targets_read_vectors(struct cf_targets *targets, const char *path
     if (err)
         return err;
     const struct cf_space *known = cf_space_find(space);
-    size_t bytes = file->bytes.len, row_bytes = known ? known->dim * sizeof(float) : bytes;
+    size_t bytes = file->bytes.len, row_bytes = known && known->dim ? known->dim * sizeof(float) : bytes;
     if (bytes == 0 || bytes % row_bytes != 0)
         return cf_fail(detail, CF_E_BAD_VECTOR,
                        "%.120s has %zu bytes: a vector of %.*s is %zu bytes of float32", path, bytes,

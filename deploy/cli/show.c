@@ -1,5 +1,6 @@
 #include "common/base/hash.h"
 #include "deploy/cli/fleet.h"
+#include "deploy/cli/space.h"
 #include "deploy/cli/text.h"
 #include "deploy/cli/view.h"
 #include "deploy/cli/why.h"
@@ -266,11 +267,8 @@ static enum cf_exit show_why(struct cf_fleet *fleet, const char *space_name, con
                              .wanted = {.space = cf_str(space_name), .albums = albums, .album_count = 2}};
     struct cf_reply *reply = NULL;
     struct cf_detail detail = {""};
-    const struct cf_space *space = cf_space_find(cf_str(space_name));
-    enum cf_err err = space
-                          ? CF_OK
-                          : cf_fail(&detail, CF_E_UNKNOWN_SPACE, "there is no space \"%.60s\": %s are known",
-                                    space_name, cf_space_names());
+    const struct cf_space *space = NULL;
+    enum cf_err err = cf_cli_space(space_name, &space, &detail);
     for (size_t i = 0; !err && i < 2; i++)
         err = cf_album_check(albums[i], &detail);
     if (err)

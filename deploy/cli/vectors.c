@@ -1,6 +1,7 @@
 #include "deploy/cli/vectors.h"
 
 #include "common/vecfile/fresh.h"
+#include "deploy/cli/space.h"
 
 enum { BATCH_ITEMS = 256, OPEN_MAX = 4096 };
 
@@ -12,10 +13,9 @@ struct call {
 static enum cf_exit find_space(const struct cf_command *command, const char *name,
                                const struct cf_space **space)
 {
-    *space = cf_space_find(cf_str(name));
-    return *space ? CF_EXIT_DONE
-                  : cf_command_misuse(command, "there is no space \"%.40s\": there are %s", name,
-                                      cf_space_names());
+    struct cf_detail detail = {""};
+    enum cf_err err = cf_cli_space(name, space, &detail);
+    return err ? cf_command_misuse(command, "%s", detail.text) : CF_EXIT_DONE;
 }
 
 static enum cf_exit import_all(const struct cf_command *command, struct call *call,

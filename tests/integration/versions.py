@@ -50,7 +50,8 @@ def asks(fleet, folder, vector):
     result = fleet.run("query", "--vector", folder / "q.f32", "--space", "cf", "-k", "1", "--json", "--exact")
     if result.code == 0:
         return result.json()["neighbors"]
-    assert "bad_vector" in result.err or "no_worker" in result.err, result.err
+    said = result.err + result.out
+    assert "bad_vector" in said or "no_worker" in said, (result.code, said)
     return None
 
 

@@ -97,7 +97,7 @@ static void the_table_names_each_attack_once_and_tells_its_amounts(void **state)
             assert_string_not_equal(looks_attacks[i].name, looks_attacks[j].name);
     }
     assert_string_equal(
-        words, "50 % of the area cut off, the rest anywhere; two lines of bold outlined capitals of 25 % "
+        words, "50 % of the area cut off, the rest anywhere; two lines of bold outlined capitals of 15 % "
                "of the height each, any place and colour; colour cast: channels times 1 ± 0.35; JPEG of "
                "quality 15");
     assert_true(looks_attacks[looks_attack_count - 1].combined);
@@ -186,9 +186,9 @@ static void what_is_painted_covers_its_share(void **state)
         const char *name;
         double low, high;
     } cases[] = {
-        {"sticker", .09, .105}, /* pi / 4 * (.4 * 90)^2 of 120 x 90 is .094, and its edge */
+        {"sticker", .05, .062}, /* pi / 4 * (.3 * 90)^2 of 120 x 90 is .053, and its edge */
         {"text", .01, .1},
-        {"bold text", .08, .5},
+        {"bold text", .04, .2},
     };
     struct cf_image whole = picture();
     (void)state;

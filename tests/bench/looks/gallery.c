@@ -14,7 +14,7 @@
 enum {
     PUSH_ITEMS = 256,
     PUSH_BYTES = 16 << 20,
-    CALL_MS = 60000,
+    CALL_MS = 300000,
     LOOK_MS = 200,
     FILE_BYTES_MAX = 64 << 20,
     PATH_BYTES = 4096

@@ -225,20 +225,20 @@ const struct looks_mix looks_mixes[LOOKS_MIX_COUNT] = {
 
 struct genres {
     const struct looks_gallery *gallery;
-    double *scores; /* of the space at hand: genre_count an album */
-    size_t at;      /* the first album of the message at hand */
+    double *scores; /* of the mix at hand: genre_count an album */
 };
 
+/* Message i has the albums from i * ALBUMS_A_MESSAGE on. */
 static void count_genres(void *arg, size_t i, const struct cf_answer *answer)
 {
     struct genres *genres = arg;
     const struct looks_gallery *gallery = genres->gallery;
-    (void)i;
     for (size_t t = 0; answer && t < answer->result_count; t++)
         for (size_t n = 0; n < answer->results[t].neighbor_count; n++)
             for (size_t g = 0; g < gallery->genre_count; g++)
                 if (cf_str_is(answer->results[t].neighbors[n].genre, gallery->genres[g]))
-                    genres->scores[(genres->at + t) * gallery->genre_count + g] += 1. / LOOKS_GENRE_K;
+                    genres->scores[(i * ALBUMS_A_MESSAGE + t) * gallery->genre_count + g] +=
+                        1. / LOOKS_GENRE_K;
 }
 
 static void set_mix(const struct looks_mix *mix, struct cf_weight weights[3], struct cf_query *query)
@@ -254,30 +254,37 @@ static void set_mix(const struct looks_mix *mix, struct cf_weight weights[3], st
     query->space_count = count;
 }
 
+/* All at once: every query worker has something to do. */
+static void ask_genres(struct looks_gallery *gallery, const struct cf_query *query, const size_t *albums,
+                       size_t count, struct genres *genres)
+{
+    size_t message_count = (count + ALBUMS_A_MESSAGE - 1) / ALBUMS_A_MESSAGE;
+    struct cf_target *targets = bench_alloc(count, sizeof *targets);
+    struct cf_query *queries = bench_alloc(message_count, sizeof *queries);
+    for (size_t i = 0; i < count; i++)
+        targets[i].album = cf_str(gallery->covers[albums[i]].id);
+    for (size_t i = 0; i < message_count; i++) {
+        queries[i] = *query;
+        queries[i].targets = targets + i * ALBUMS_A_MESSAGE;
+        queries[i].target_count = smaller(ALBUMS_A_MESSAGE, count - i * ALBUMS_A_MESSAGE);
+    }
+    looks_gallery_ask(gallery, queries, message_count, count_genres, genres);
+    free(queries);
+    free(targets);
+}
+
 static double genre_auc(struct looks_gallery *gallery, const struct looks_mix *mix, const size_t *albums,
                         const size_t *labels, size_t count, double recall)
 {
     struct cf_str names[LOOKS_GENRES_MAX];
     struct cf_filter filter = {.key = cf_str("genre"), .values = names, .value_count = gallery->genre_count};
-    struct genres genres = {.gallery = gallery,
-                            .scores = bench_alloc(count * gallery->genre_count + 1, sizeof(double))};
+    struct cf_weight weights[3];
+    struct cf_query query = {.k = LOOKS_GENRE_K, .recall = recall, .filters = &filter, .filter_count = 1};
+    struct genres genres = {gallery, bench_alloc(count * gallery->genre_count + 1, sizeof(double))};
     for (size_t g = 0; g < gallery->genre_count; g++)
         names[g] = cf_str(gallery->genres[g]);
-    for (size_t number; genres.at < count; genres.at += number) {
-        struct cf_target targets[ALBUMS_A_MESSAGE] = {{.vector_count = 0}};
-        number = smaller(ALBUMS_A_MESSAGE, count - genres.at);
-        for (size_t i = 0; i < number; i++)
-            targets[i].album = cf_str(gallery->covers[albums[genres.at + i]].id);
-        struct cf_weight weights[3];
-        struct cf_query query = {.k = LOOKS_GENRE_K,
-                                 .recall = recall,
-                                 .filters = &filter,
-                                 .filter_count = 1,
-                                 .targets = targets,
-                                 .target_count = number};
-        set_mix(mix, weights, &query);
-        looks_gallery_ask(gallery, &query, 1, count_genres, &genres);
-    }
+    set_mix(mix, weights, &query);
+    ask_genres(gallery, &query, albums, count, &genres);
     double auc = looks_mean_auc(genres.scores, labels, count, gallery->genre_count);
     free(genres.scores);
     return auc;

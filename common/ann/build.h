@@ -23,7 +23,7 @@ struct cf_ann_building {
     struct cf_crew crew;
     uint32_t ungrouped_max;
     struct cf_ann_survey survey;
-    uint8_t *held; /* a bit an item */
+    uint8_t *held; /* a bit an item: what must not shape the leaves */
     struct cf_ann_groups groups;
     struct cf_ann_leaves leaves;
     struct cf_ann_scratch_file scratch;
@@ -31,7 +31,8 @@ struct cf_ann_building {
     uint32_t (*leaf_of)[2]; /* [count], in scratch */
     uint32_t *order;        /* [2 * count] items by leaf, in scratch */
     uint32_t *first;        /* [leaf_count + 2] into order */
-    float largest_norm;     /* of all points */
+    float far_norm;         /* points beyond this shape nothing */
+    float largest_norm;     /* of all others */
     struct cf_ann image;    /* the file, mapped for writing */
     size_t mapped_bytes;
     char temporary[PATH_MAX];
@@ -40,8 +41,8 @@ struct cf_ann_building {
 
 /* More leaves than this are grouped for searches; and more than that for the build itself. */
 enum { CF_ANN_UNGROUPED_MAX = 8192, CF_ANN_UNGROUPED_BUILD_MAX = 1024 };
-/* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen leaves are
- * the least that a group can have. */
+/* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen
+ * leaves are the least that a group can have. */
 static inline uint64_t cf_ann_group_count_of(uint64_t leaf_count)
 {
     uint64_t wanted = 2 * (uint64_t)sqrt((double)leaf_count), most = leaf_count / CF_ANN_LANE_COUNT;
@@ -65,7 +66,8 @@ static inline struct cf_ann_points cf_ann_points_of(const struct cf_ann_building
                                   b->held};
 }
 
-/* Mean, steps, matrix and the steps of shorts, from the sample, into the image. */
+/* Mean, steps, matrix and the steps of shorts, from the sample, into the image; takes the far ones out of the
+ * survey. */
 enum cf_err cf_ann_train(struct cf_ann_building *b) CF_MUST_CHECK;
 /* Rows, shorts, tags and ids into the image, points into the scratch file. */
 enum cf_err cf_ann_fill(struct cf_ann_building *b, struct cf_detail *detail) CF_MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "common/ann/half.h"
 #include "common/ann/project.h"
 
+#define HALF_MOST 65504.0f
 static const float zeros[CF_ANN_DIM_MAX];
 
 void cf_ann_encode_row(const float *d, const float *steps, uint32_t dim, uint32_t row_dims, float magnitude,
@@ -103,8 +104,9 @@ void cf_ann_code_store(const struct cf_ann_code *code, float norm_unit, float sc
         uint8_t *pair = &block->codes[j / 8 * 64 + 4 * e + j % 4];
         *pair = (uint8_t)(*pair | code->nibbles[j] << (j & 4));
     }
-    block->norm[e] = cf_ann_half(code->norm / norm_unit);
-    block->scale[e] = cf_ann_half(code->scale / scale_unit);
+    /* What is too far for the units comes last. */
+    block->norm[e] = cf_ann_half(fminf(code->norm / norm_unit, HALF_MOST));
+    block->scale[e] = cf_ann_half(fminf(code->scale / scale_unit, HALF_MOST));
 }
 
 void cf_ann_code_store_empty(struct cf_ann_block *block, unsigned e)

@@ -128,6 +128,14 @@ static void encode_piece(void *arg, size_t piece)
         keep_projection(b, y + (size_t)i * h->proj, f->norms[begin + i], f->now->begin + begin + i);
 }
 
+static void note_norm(struct cf_ann_building *b, uint64_t item, float norm)
+{
+    if (norm <= b->far_norm)
+        b->largest_norm = fmaxf(b->largest_norm, norm);
+    else
+        b->held[item / 8] = (uint8_t)(b->held[item / 8] | 1u << item % 8);
+}
+
 static enum cf_err fill_all(struct filling *f)
 {
     struct cf_ann_building *b = f->b;
@@ -142,7 +150,7 @@ static enum cf_err fill_all(struct filling *f)
         f->now = read;
         err = cf_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
         for (uint32_t i = 0; i < f->now->count && !err; i++)
-            b->largest_norm = fmaxf(b->largest_norm, f->norms[i]);
+            note_norm(b, f->now->begin + i, f->norms[i]);
     }
     if (!err)
         err = f->err;

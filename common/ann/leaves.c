@@ -44,8 +44,8 @@ enum cf_err cf_ann_grow_leaves(struct cf_ann_building *b)
     h->block_count = 0;
     if (!h->leaf_count)
         return CF_OK;
-    err = cf_ann_leaves_train(&b->leaves, &b->groups, &points, (uint32_t)h->leaf_count,
-                              groups_of_build(h), b->params->seed, &b->crew);
+    err = cf_ann_leaves_train(&b->leaves, &b->groups, &points, (uint32_t)h->leaf_count, groups_of_build(h),
+                              b->params->seed, &b->crew);
     if (!err)
         err = cf_ann_leaves_assign(&b->leaves, &b->groups, &points, &b->crew, b->leaf_of, b->order);
     if (err)

@@ -115,7 +115,7 @@ static enum cf_err take(struct reservoir *r, const struct cf_ann_item *item, flo
     return CF_OK;
 }
 
-static void exchange(struct cf_ann_survey *s, uint32_t dim, uint32_t a, uint32_t b)
+void cf_ann_survey_exchange(struct cf_ann_survey *s, uint32_t dim, uint32_t a, uint32_t b)
 {
     uint32_t item = s->items[a];
 
@@ -139,7 +139,7 @@ static void hold_back(struct reservoir *r)
     s->held_count = r->used / 8 < CF_ANN_HELD_MAX ? r->used / 8 : CF_ANN_HELD_MAX;
     for (uint32_t i = 0; i < s->held_count; i++) {
         s->sample_count--;
-        exchange(s, r->params->dim, (uint32_t)cf_rng_below(&r->rng, s->sample_count + 1), s->sample_count);
+        cf_ann_survey_exchange(s, r->params->dim, (uint32_t)cf_rng_below(&r->rng, s->sample_count + 1), s->sample_count);
     }
 }
 

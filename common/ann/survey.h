@@ -20,6 +20,8 @@ struct cf_ann_survey {
 enum cf_err cf_ann_survey(struct cf_ann_survey *survey, const struct cf_ann_params *params,
                           const struct cf_ann_source *source, const struct cf_crew *crew,
                           struct cf_detail *detail) CF_MUST_CHECK;
+/* Two vectors of the sample, of held ones or of both change places. */
+void cf_ann_survey_exchange(struct cf_ann_survey *survey, uint32_t dim, uint32_t a, uint32_t b);
 void cf_ann_survey_fini(struct cf_ann_survey *survey);
 
 /* The vector of an item, checked, in the scale of the rows (of the first pass: exponent 0), at unit length where

@@ -4,11 +4,86 @@
 #include <string.h>
 
 #include "common/ann/build.h"
+#include "common/ann/distance.h"
 #include "common/ann/project.h"
 
 /* Steps of shorts follow the spread of a dimension, those of rows its square root; but none is narrower than this share of the average. */
 #define STEP_LEAST .06f
 #define SHORT_STEP_LEAST .01f
+
+/* Vectors FAR times as far from the middle as half of all have no part in what is learned: one alone could spoil it
+ * for the rest. The middle is the median of each dimension, of MIDDLE vectors. */
+enum { MIDDLE = 255 };
+#define FAR 32.0f
+
+static int compare_float(const void *a, const void *b)
+{
+    float x, y;
+
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static void find_middle(const struct cf_ann_survey *s, uint32_t dim, float *middle)
+{
+    uint32_t used = s->sample_count < MIDDLE ? s->sample_count : MIDDLE;
+    float values[MIDDLE];
+
+    for (uint32_t j = 0; j < dim; j++) {
+        for (uint32_t i = 0; i < used; i++)
+            values[i] = s->vectors[(size_t)((uint64_t)s->sample_count * i / used) * dim + j];
+        qsort(values, used, sizeof *values, compare_float);
+        middle[j] = values[used / 2];
+    }
+}
+
+/* The median of what is not zero, in squares, times that of FAR; infinite when all is zero. */
+static float far_limit(const struct cf_ann_survey *s, uint32_t dim, const float *middle, float *squares)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->sample_count; i++) {
+        squares[count] = cf_ann_distance_kernel()(s->vectors + (size_t)i * dim, middle, dim);
+        count += squares[count] > 0;
+    }
+    if (!count)
+        return INFINITY;
+    qsort(squares, count, sizeof *squares, compare_float);
+    return FAR * FAR * squares[count / 2];
+}
+
+static bool is_far(const struct cf_ann_survey *s, uint32_t dim, const float *middle, float limit, uint32_t at)
+{
+    return cf_ann_distance_kernel()(s->vectors + (size_t)at * dim, middle, dim) > limit;
+}
+
+/* Takes the far ones out of the sample and of those that are held back; what they are far from is the limit then. */
+static enum cf_err leave_far_out(struct cf_ann_building *b)
+{
+    struct cf_ann_survey *s = &b->survey;
+    uint32_t dim = b->params->dim;
+    float middle[CF_ANN_DIM_MAX], *squares = calloc((size_t)s->sample_count + 1, sizeof *squares);
+
+    b->far_norm = INFINITY;
+    if (!squares)
+        return CF_E_NO_MEMORY;
+    if (s->sample_count) {
+        find_middle(s, dim, middle);
+        b->far_norm = far_limit(s, dim, middle, squares);
+    }
+    free(squares);
+    for (uint32_t i = s->sample_count; i-- > 0;)
+        if (is_far(s, dim, middle, b->far_norm, i) && s->sample_count > 1) {
+            uint32_t last = --s->sample_count;
+            cf_ann_survey_exchange(s, dim, i, last);
+            cf_ann_survey_exchange(s, dim, last, last + s->held_count);
+        }
+    for (uint32_t i = s->held_count; i-- > 0;)
+        if (is_far(s, dim, middle, b->far_norm, s->sample_count + i))
+            cf_ann_survey_exchange(s, dim, s->sample_count + i, s->sample_count + --s->held_count);
+    return CF_OK;
+}
 
 static void learn_mean(const struct cf_ann_survey *s, uint32_t dim, double *sums, float *mean)
 {
@@ -74,18 +149,20 @@ static void learn_short_steps(struct cf_ann_building *b, double *squares)
 enum cf_err cf_ann_train(struct cf_ann_building *b)
 {
     const struct cf_ann_header *h = &b->image.header;
-    struct cf_ann_sample sample = {b->survey.vectors, b->survey.sample_count, h->dim};
+    struct cf_ann_sample sample = {b->survey.vectors, 0, h->dim};
     float *mean = cf_ann_writable(b, CF_ANN_MEAN), *steps = cf_ann_writable(b, CF_ANN_STEPS);
     double *sums = calloc(h->dim > CF_ANN_PROJ_MAX ? h->dim : CF_ANN_PROJ_MAX, sizeof *sums);
     enum cf_err err = CF_OK;
 
     if (!sums)
         return CF_E_NO_MEMORY;
+    err = leave_far_out(b);
+    sample.count = b->survey.sample_count;
     learn_mean(&b->survey, h->dim, sums, mean);
     learn_steps(&b->survey, mean, h->dim, sums, steps);
     for (uint32_t j = h->dim; j < h->row_dims; j++)
         steps[j] = 1;
-    if (h->proj)
+    if (h->proj && !err)
         err = cf_ann_project_train(&sample, mean, h->proj, b->params->seed, &b->crew,
                                    cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS));
     if (h->proj && !err)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/ann/build.h"
+#include "common/ann/calibrate.h"
 #include "common/base/cpu.h"
 #include "tests/unit/ann_fixture.h"
 
@@ -223,6 +224,61 @@ static void far_off(void **state)
     ann_set_free(&set);
 }
 
+/* One vector a million times as far as the rest spoils nothing for the rest, and is found. */
+static void one_far_from_all(void **state)
+{
+    (void)state;
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 3300, 32, 0, 1, 31), queries = split(&set, QUERIES);
+    for (uint32_t j = 0; j < 32; j++)
+        set.vectors[1234 * 32 + j] *= 1e6f;
+    struct rig *rig = open_rig(&set, &queries);
+
+    assert_true(cf_ann_widths(rig->ann, 0, 10, .95).leaves > 0);
+    check_recalls(rig, "one far from all", 10);
+    memcpy(queries.vectors, set.vectors + 1234 * 32, 32 * sizeof(float));
+    size_t count;
+    bool exact;
+    struct cf_ann_query query = {.vector = queries.vectors, .k = 1, .recall = .95};
+    assert_int_equal(cf_ann_search(rig->ann, rig->searcher, &query, rig->hits, &count, &exact, NULL), CF_OK);
+    assert_true(count == 1 && rig->hits[0].item == 1234);
+    close_rig(rig);
+    ann_set_free(&set);
+}
+
+/* A third a thousand times as large as the rest; queries of both kinds. */
+static void scales_mixed(void **state)
+{
+    (void)state;
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 4300, 32, 0, 1, 32), queries = split(&set, QUERIES);
+    for (size_t i = 0; i < set.count + QUERIES; i++)
+        for (uint32_t j = 0; j < 32 && i % 3 == 0; j++)
+            set.vectors[i * 32 + j] *= 1000;
+    struct rig *rig = open_rig(&set, &queries);
+
+    check_recalls(rig, "scales mixed", 10);
+    close_rig(rig);
+    ann_set_free(&set);
+}
+
+/* A collection where every picture has copies, asked for pictures that have none in it. */
+static void new_among_copies(void **state)
+{
+    (void)state;
+    enum { COPIES = 6 };
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 12000 + QUERIES, 64, 0, 1, 33),
+                   queries = split(&set, QUERIES);
+    struct cf_rng rng = cf_rng(34);
+    for (size_t i = 0; i < set.count; i++)
+        for (uint32_t j = 0; j < 64; j++)
+            set.vectors[i * 64 + j] = set.vectors[i / COPIES * COPIES * 64 + j] +
+                                      (i % COPIES ? (float)(.3 * (cf_rng_unit(&rng) - .5)) : 0);
+    struct rig *rig = open_rig(&set, &queries);
+
+    check_recalls(rig, "new among copies", 10);
+    close_rig(rig);
+    ann_set_free(&set);
+}
+
 struct sieve {
     unsigned one_in;
     uint64_t asked;
@@ -356,6 +412,9 @@ int main(void)
         cmocka_unit_test(duplicates),
         cmocka_unit_test(one_cover_again_and_again),
         cmocka_unit_test(far_off),
+        cmocka_unit_test(one_far_from_all),
+        cmocka_unit_test(scales_mixed),
+        cmocka_unit_test(new_among_copies),
         cmocka_unit_test(filters),
         cmocka_unit_test(radii),
         cmocka_unit_test(all_ways_agree),

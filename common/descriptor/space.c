@@ -22,7 +22,7 @@ static struct cf_space table[CF_SPACE_COUNT] = {
     {"gray16", 1, CF_GRAY16_DIM, CF_METRIC_L2, 22.5, "gray16"},
     {"gist", 1, CF_GIST_DIM, CF_METRIC_L2, 2, "gist"},
     {"copy", 1, CF_COVERNET_COPY_DIM, CF_METRIC_COSINE, 1.4, "copy"},
-    {"style", 1, CF_COVERNET_STYLE_DIM, CF_METRIC_COSINE, 1.4, "style"},
+    {"style", 1, CF_COVERNET_STYLE_DIM, CF_METRIC_COSINE, 1.1, "style"},
     {"cf", 0, 0, CF_METRIC_COSINE, 1.4, cf_folders[0]},
     {"cf", 0, 0, CF_METRIC_COSINE, 1.4, cf_folders[1]},
 };

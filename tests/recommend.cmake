@@ -8,3 +8,5 @@ cf_test(recommend_vector_exp LABEL property SOURCES property/recommend_vector_ex
   LINK cf_recommend cf_base m)
 cf_test(recommend_rnn LABEL property SOURCES property/recommend_rnn.c unit/recommend_world.c
   LINK cf_recommend cf_base m)
+cf_test(recommend_logistic LABEL unit SOURCES unit/recommend_logistic.c LINK cf_recommend cf_base m)
+cf_test(recommend_mapping LABEL unit SOURCES unit/recommend_mapping.c LINK cf_recommend cf_base m)

@@ -202,7 +202,7 @@ static double score_of(const struct cf_scorer *scorer, uint32_t user, uint32_t a
         return 0;
     if (m->kind == CF_MODEL_ITEM_ITEM)
         return (double)scorer->sums[album];
-    if (m->album_biases && m->album_known[album])
+    if (m->album_biases && (m->kind == CF_MODEL_POPULARITY || m->album_known[album]))
         score = (double)m->album_biases[album];
     for (uint32_t j = 0; x && y && j < m->factors; j++)
         score += (double)x[j] * (double)y[j];

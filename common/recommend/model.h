@@ -61,8 +61,8 @@ uint64_t cf_model_bytes(enum cf_model_kind kind, const struct cf_training *train
 
 enum cf_model_kind cf_model_kind(const struct cf_model *model);
 /* Scores of `count` albums for a user, higher is better; a user or album that was never trained scores as the
- * model knows least (popularity 0, factors 0): `known[i]` (may be NULL) tells. Any thread; a scorer is one
- * thread's scratch. */
+ * model knows least (popularity 0, or the average share; factors 0): `known[i]` (may be NULL) tells. Any
+ * thread; a scorer is one thread's scratch. */
 struct cf_scorer;
 struct cf_scorer *cf_scorer_new(const struct cf_model *model); /* NULL when memory is short */
 void cf_scorer_free(struct cf_scorer *scorer);

@@ -15,7 +15,7 @@
 #include "common/recommend/model_inside.h"
 
 #define MAGIC "cfmodel\n"
-enum { VERSION = 1, PART_FACTORS = 1, PART_BIASES = 2, PART_LISTS = 4 };
+enum { VERSION = 2, PART_FACTORS = 1, PART_BIASES = 2, PART_LISTS = 4 };
 #define FILE_BYTES_MAX ((size_t)1 << 36)
 
 /* ---- saving ---- */
@@ -40,7 +40,7 @@ static uint32_t parts_of(uint32_t kind)
         [CF_MODEL_POPULARITY] = PART_BIASES,
         [CF_MODEL_ITEM_ITEM] = PART_LISTS,
         [CF_MODEL_KOREN] = PART_FACTORS,
-        [CF_MODEL_VECTOR_EXP] = PART_FACTORS,
+        [CF_MODEL_VECTOR_EXP] = PART_FACTORS | PART_BIASES,
         [CF_MODEL_RNN] = PART_FACTORS | PART_BIASES,
     };
     return parts[kind];

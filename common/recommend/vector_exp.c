@@ -2,8 +2,11 @@
  *
  *     maximise sum over listens of n_ui a_u·b_i - sum n_u log Z_u - lambda/2 (sum |a|² + sum |b|²)
  *
- * A thumb down is a listen fewer: n_ui is -1 there, and n_u counts what is above 0 only, so that Z_u asks no
- * more of a user than the user liked.
+ * A thumb down says nothing of P(i|u), the chance that what u likes is i: n_ui is 0 there. But where there
+ * are both signs the factors tell tastes only, P(i|u) = p_i exp(a_u·b_i) / Z_u, p_i from the thumbs up on i;
+ * and since i has a chance q_i of being thumbed at all, a thumb on it is up in proportion to P(i|u) / q_i
+ * (Bayes): the score is a_u·b_i + log p_i / q_i. p and q count the album's thumbs and PRIOR of the average
+ * album.
  *
  * Users and albums in turn. Given the albums every user's part is concave in a_u, and given the users all of
  * it is in b: both take steps of gradient ascent, scaled by a bound of the curvature, whose length is halved
@@ -22,8 +25,14 @@
 
 enum { SWEEPS = 60, SAMPLE = 4096, HALVINGS = 12, ALBUMS_A_PIECE = 256 };
 #define LAMBDA  1.0
+#define PRIOR   5.0
 #define SCATTER .1
 #define ENOUGH  1e-4 /* of the growth that the gradient promises (Armijo) */
+
+static double weight_of(float value)
+{
+    return value > 0 ? (double)value : 0;
+}
 
 /* ---- blocks of users ---- */
 
@@ -94,8 +103,10 @@ static void partition_of(const struct cf_vexp *t, struct block *b, const float *
 {
     cf_blas_scores(rows, albums, count, t->sample_count, t->factors, b->shares);
     for (uint32_t i = 0; i < count; i++) {
-        float *shares = b->shares + (size_t)i * t->sample_count,
-              most = cf_softmax_most(shares, t->sample_count);
+        float *shares = b->shares + (size_t)i * t->sample_count;
+        for (uint32_t s = 0; s < t->sample_count && t->bases; s++)
+            shares[s] += t->bases[t->sample[s]];
+        float most = cf_softmax_most(shares, t->sample_count);
         b->sums[i] = cf_softmax_exp(shares, t->sample_count, most);
         b->log_z[i] = (double)most + log(b->sums[i] * t->stands_for);
     }
@@ -134,7 +145,7 @@ static void sum_wanted(const struct cf_vexp *t, uint32_t place, double *wanted)
     for (uint64_t i = m->first[t->users[place]]; i < m->first[t->users[place] + 1]; i++) {
         const float *b = t->model->album_factors + (size_t)m->columns[i] * t->factors;
         for (uint32_t j = 0; j < t->factors; j++)
-            wanted[j] += (double)m->values[i] * (double)b[j];
+            wanted[j] += weight_of(m->values[i]) * (double)b[j];
     }
 }
 
@@ -304,7 +315,7 @@ static void want_piece(void *arg, size_t piece)
         for (uint64_t i = m->first[album]; i < m->first[album + 1]; i++) {
             const float *a = t->model->user_factors + (size_t)m->columns[i] * f;
             for (uint32_t j = 0; j < f; j++)
-                wanted[j] += (double)m->values[i] * (double)a[j];
+                wanted[j] += weight_of(m->values[i]) * (double)a[j];
         }
         if (!sampled)
             t->others[piece] += dot_mixed(wanted, b, f) - .5 * t->lambda * dot(b, b, f);
@@ -453,6 +464,31 @@ static enum cf_err sweep_all(struct cf_vexp *t, const struct cf_model_options *o
     return err;
 }
 
+/* ---- where there are thumbs down ---- */
+
+static bool has_downs(const struct cf_matrix *m)
+{
+    for (uint64_t i = 0; i < cf_matrix_nonzeros(m); i++)
+        if (m->values[i] < 0)
+            return true;
+    return false;
+}
+
+/* log p_i into `bases`, and what the score adds, log p_i / q_i, into `biases`. */
+static void set_bases(const struct cf_matrix *by_album, float *bases, float *biases)
+{
+    double ups = 0, all = (double)cf_matrix_nonzeros(by_album);
+    for (uint64_t i = 0; i < cf_matrix_nonzeros(by_album); i++)
+        ups += by_album->values[i] > 0;
+    for (uint32_t album = 0; album < by_album->row_count; album++) {
+        double own = PRIOR * fmax(ups, 1) / fmax(all, 1), thumbs = PRIOR;
+        for (uint64_t i = by_album->first[album]; i < by_album->first[album + 1]; i++, thumbs++)
+            own += by_album->values[i] > 0;
+        bases[album] = (float)log(own);
+        biases[album] = (float)log(own / thumbs);
+    }
+}
+
 /* ---- memory ---- */
 
 static void list_users(struct cf_vexp *t)
@@ -462,7 +498,7 @@ static void list_users(struct cf_vexp *t)
         if (!t->model->user_known[user])
             continue;
         for (uint64_t i = m->first[user]; i < m->first[user + 1]; i++)
-            t->listens[t->user_count] += fmax(0, (double)m->values[i]);
+            t->listens[t->user_count] += weight_of(m->values[i]);
         t->user_steps[t->user_count] = 1;
         t->users[t->user_count++] = user;
     }
@@ -496,13 +532,19 @@ enum cf_err cf_vexp_init(struct cf_vexp *t, const struct cf_training *data, stru
         !t->norms || !t->wanted || !t->others || !t->gradient || !t->curvature || !t->partial)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory to train vector_exp");
     list_users(t);
+    if (!has_downs(data->by_album))
+        return CF_OK;
+    t->bases = calloc((size_t)albums + 1, sizeof *t->bases);
+    if (!t->bases)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory to train vector_exp");
+    set_bases(data->by_album, t->bases, model->album_biases);
     return CF_OK;
 }
 
 void cf_vexp_fini(struct cf_vexp *t)
 {
-    void *all[] = {t->sample, t->places, t->users,  t->listens,  t->user_steps, t->here,   t->trial,
-                   t->norms,  t->wanted, t->others, t->gradient, t->curvature,  t->partial};
+    void *all[] = {t->sample, t->places, t->users,  t->listens,  t->user_steps, t->here,    t->trial,
+                   t->norms,  t->wanted, t->others, t->gradient, t->curvature,  t->partial, t->bases};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     *t = (struct cf_vexp){0};
@@ -513,7 +555,7 @@ enum cf_err cf_train_vector_exp(const struct cf_training *data, const struct cf_
 {
     struct cf_vexp t = {0};
     struct cf_model *model = NULL;
-    enum cf_err err = cf_model_new(CF_MODEL_VECTOR_EXP, data, options->factors, false, &model, detail);
+    enum cf_err err = cf_model_new(CF_MODEL_VECTOR_EXP, data, options->factors, true, &model, detail);
     if (err)
         return err;
     cf_model_scatter(model->album_factors, (size_t)data->album_count * options->factors, SCATTER,

@@ -24,6 +24,7 @@ struct cf_vexp {
     float *norms;        /* [sample_count]: |b|² of `here` */
     double *wanted;      /* [sample_count][factors]: sum n_ui a_u */
     double *others;      /* a piece of albums: what those bring that are not in the sample */
+    float *bases;        /* [albums]: log p_i; NULL without thumbs down */
     double *gradient;    /* [sample_count][factors] */
     double *curvature;   /* [sample_count]: a bound of it along the gradient */
     float *partial;      /* a slot: [sample_count][factors + 1], sums n_u P(i|u) of a and of |a|² */

@@ -100,6 +100,18 @@ static enum cf_err remove_leaks(struct cf_eval *eval, struct cf_detail *detail)
 
 /* ---- the call ---- */
 
+/* Before anything long begins. */
+static enum cf_err check_thumbs(const struct cf_eval *eval, struct cf_detail *detail)
+{
+    size_t ups = 0;
+    for (size_t i = 0; i < eval->thumbs.count; i++)
+        ups += eval->thumbs.items[i].up;
+    return ups && ups < eval->thumbs.count
+               ? CF_OK
+               : cf_fail(detail, CF_E_INVALID, "%.200s: of %zu thumbs all are %s: an AUC needs both kinds",
+                         eval->options.thumbs, eval->thumbs.count, ups ? "up" : "down");
+}
+
 static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
 {
     const struct cf_eval_options *o = &eval->options;
@@ -113,6 +125,8 @@ static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
         err = cf_thumbs_read(o->thumbs, eval->users, eval->albums, &eval->thumbs, NULL, NULL, detail);
     if (!err && o->liked)
         err = cf_thumbs_read(o->liked, eval->users, eval->albums, &eval->liked, NULL, NULL, detail);
+    if (!err)
+        err = check_thumbs(eval, detail);
     if (!err)
         err = remove_leaks(eval, detail);
     if (!err)

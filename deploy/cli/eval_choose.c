@@ -14,24 +14,23 @@ static const struct effort {
 } efforts[CF_MODEL_KIND_COUNT] = {[CF_MODEL_POPULARITY] = {5, 0},
                                   [CF_MODEL_ITEM_ITEM] = {2, 0},
                                   [CF_MODEL_KOREN] = {2, 8},
-                                  [CF_MODEL_VECTOR_EXP] = {1, 40},
-                                  [CF_MODEL_RNN] = {1, 4}};
+                                  [CF_MODEL_VECTOR_EXP] = {1, 0},
+                                  [CF_MODEL_RNN] = {1, 3}};
 
 static const struct candidate {
     enum cf_model_kind kind;
     struct cf_eval_choice choice;
 } candidates[] = {
-    {CF_MODEL_POPULARITY, {CF_EVAL_LISTENS, 0, 0, 0}}, {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 1, 0}},
-    {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 5, 0}},   {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 25, 0}},
-    {CF_MODEL_ITEM_ITEM, {CF_EVAL_LISTENS, 0, 0, 0}},  {CF_MODEL_ITEM_ITEM, {CF_EVAL_LIKES, 0, 0, 0}},
-    {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 10, 30, 0}},    {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 40, 100, 0}},
-    {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 10, 100, 0}},   {CF_MODEL_KOREN, {CF_EVAL_LIKES, 10, 100, 0}},
-    {CF_MODEL_KOREN, {CF_EVAL_LIKES, 40, 300, 0}},     {CF_MODEL_KOREN, {CF_EVAL_LIKES, 40, 500, 0}},
-    {CF_MODEL_KOREN, {CF_EVAL_LIKES, 100, 1000, 0}},   {CF_MODEL_KOREN, {CF_EVAL_LIKES, 100, 2000, 0}},
-    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LISTENS, 0, 1, 0}}, {CF_MODEL_VECTOR_EXP, {CF_EVAL_LISTENS, 0, 4, 0}},
-    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 1, 0}},   {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 4, 0}},
-    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 12, 0}},  {CF_MODEL_RNN, {CF_EVAL_LISTENS, 0, 0, 0}},
-    {CF_MODEL_RNN, {CF_EVAL_LIKES, 0, 0, 0}},
+    {CF_MODEL_POPULARITY, {CF_EVAL_LISTENS, 0, 0, 0}},  {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 1, 0}},
+    {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 5, 0}},    {CF_MODEL_POPULARITY, {CF_EVAL_LIKES, 0, 25, 0}},
+    {CF_MODEL_ITEM_ITEM, {CF_EVAL_LISTENS, 0, 0, 0}},   {CF_MODEL_ITEM_ITEM, {CF_EVAL_LIKES, 0, 0, 0}},
+    {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 10, 30, 0}},     {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 10, 100, 0}},
+    {CF_MODEL_KOREN, {CF_EVAL_LISTENS, 40, 100, 0}},    {CF_MODEL_KOREN, {CF_EVAL_LIKES, 10, 100, 0}},
+    {CF_MODEL_KOREN, {CF_EVAL_LIKES, 40, 300, 0}},      {CF_MODEL_KOREN, {CF_EVAL_LIKES, 100, 1000, 0}},
+    {CF_MODEL_KOREN, {CF_EVAL_LIKES, 100, 2000, 0}},    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LISTENS, 0, 1, 0}},
+    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LISTENS, 0, 10, 0}}, {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 6, 0}},
+    {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 12, 0}},   {CF_MODEL_VECTOR_EXP, {CF_EVAL_LIKES, 0, 25, 0}},
+    {CF_MODEL_RNN, {CF_EVAL_LISTENS, 0, 0, 0}},         {CF_MODEL_RNN, {CF_EVAL_LIKES, 0, 0, 0}},
 };
 enum { CANDIDATE_COUNT = sizeof candidates / sizeof *candidates };
 

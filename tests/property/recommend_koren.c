@@ -48,6 +48,11 @@ static void eliminate(double a[FACTORS_MAX][FACTORS_MAX], double *b, uint32_t f)
         b[k] /= a[k][k];
 }
 
+static double preference_of(double count)
+{
+    return (count > 0) - (count < 0);
+}
+
 /* x_row = (Yᵀ C Y + lambda)⁻¹ Yᵀ C p with all of C. */
 static void solve_row(const double *counts, uint32_t columns, const double *fixed, uint32_t f, double *x)
 {
@@ -57,8 +62,8 @@ static void solve_row(const double *counts, uint32_t columns, const double *fixe
         a[j][j] = lambda;
     for (uint32_t c = 0; c < columns; c++)
         for (uint32_t j = 0; j < f; j++) {
-            double confidence = 1 + alpha * counts[c];
-            x[j] += counts[c] > 0 ? confidence * fixed[c * f + j] : 0;
+            double confidence = 1 + alpha * fabs(counts[c]);
+            x[j] += preference_of(counts[c]) * confidence * fixed[c * f + j];
             for (uint32_t k = 0; k < f; k++)
                 a[j][k] += confidence * fixed[c * f + j] * fixed[c * f + k];
         }
@@ -84,7 +89,7 @@ static double objective_of(const struct world *w, const double *x, const double 
             double s = 0, count = counts[u * ALBUMS + i];
             for (uint32_t j = 0; j < f; j++)
                 s += x[u * f + j] * y[i * f + j];
-            sum += (1 + alpha * count) * ((count > 0) - s) * ((count > 0) - s);
+            sum += (1 + alpha * fabs(count)) * (preference_of(count) - s) * (preference_of(count) - s);
         }
     for (size_t i = 0; i < USERS * f; i++)
         sum += lambda * x[i] * x[i];
@@ -155,6 +160,9 @@ static void exact_factors_are_those_of_dense_solves(void **state)
         world_random(&w, USERS, ALBUMS, 6, seed);
         follow(&w, 8, 1, true);
         follow(&w, 5, 4, true);
+        world_dislike(&w);
+        follow(&w, 5, 2, true);
+        follow(&w, 2, 2, false);
         world_fini(&w);
     }
 }

@@ -22,7 +22,8 @@ static double dot(const float *a, const float *b, uint32_t f)
 }
 
 /* Pair by pair, with a sum over the albums from 0 in steps of `every` that stand for all. */
-static double objective_of(const struct world *w, const struct cf_model *m, uint32_t every)
+static double objective_of(const struct world *w, const struct cf_model *m, const float *bases,
+                           uint32_t every)
 {
     uint32_t f = m->factors;
     double sum = 0;
@@ -30,10 +31,10 @@ static double objective_of(const struct world *w, const struct cf_model *m, uint
         const float *a = m->user_factors + (size_t)u * f;
         double z = 0, listens = 0;
         for (uint32_t i = 0; i < m->album_count; i += every)
-            z += every * exp(dot(a, m->album_factors + (size_t)i * f, f));
+            z += every * exp(dot(a, m->album_factors + (size_t)i * f, f) + (bases ? (double)bases[i] : 0));
         for (uint64_t i = w->by_user.first[u]; i < w->by_user.first[u + 1]; i++) {
-            listens += (double)w->by_user.values[i];
-            sum += (double)w->by_user.values[i] *
+            listens += fmax(0, (double)w->by_user.values[i]);
+            sum += fmax(0, (double)w->by_user.values[i]) *
                    dot(a, m->album_factors + (size_t)w->by_user.columns[i] * f, f);
         }
         sum -= listens * log(z) + .5 * lambda * dot(a, a, f);
@@ -43,13 +44,14 @@ static double objective_of(const struct world *w, const struct cf_model *m, uint
     return sum;
 }
 
-static double slope_of(const struct world *w, struct cf_model *m, float *at, uint32_t every)
+static double slope_of(const struct world *w, struct cf_model *m, const float *bases, float *at,
+                       uint32_t every)
 {
     const float kept = *at, step = 1e-2f;
     *at = kept + step;
-    double above = objective_of(w, m, every);
+    double above = objective_of(w, m, bases, every);
     *at = kept - step;
-    double below = objective_of(w, m, every);
+    double below = objective_of(w, m, bases, every);
     *at = kept;
     return (above - below) / (2 * (double)step);
 }
@@ -60,7 +62,7 @@ static void near(double got, double expected, const char *what, uint32_t i)
         fail_msg("%s %u: %.6f, by differences %.6f", what, i, got, expected);
 }
 
-static void check_gradients(uint32_t every)
+static void check_gradients(uint32_t every, bool dislike)
 {
     struct world w;
     struct cf_vexp t;
@@ -68,7 +70,9 @@ static void check_gradients(uint32_t every)
     struct cf_detail detail;
     double gradient[FACTORS], objective = 0;
     world_random(&w, USERS, ALBUMS, 8, 11 + every);
-    assert_int_equal(cf_model_new(CF_MODEL_VECTOR_EXP, &w.training, FACTORS, false, &model, &detail), CF_OK);
+    if (dislike)
+        world_dislike(&w);
+    assert_int_equal(cf_model_new(CF_MODEL_VECTOR_EXP, &w.training, FACTORS, true, &model, &detail), CF_OK);
     cf_model_scatter(model->album_factors, ALBUMS * FACTORS, .8, 1);
     cf_model_scatter(model->user_factors, USERS * FACTORS, .8, 2);
     assert_int_equal(cf_vexp_init(&t, &w.training, model, lambda, 2, &detail), CF_OK);
@@ -80,14 +84,15 @@ static void check_gradients(uint32_t every)
     for (uint32_t u = 0; u < USERS; u += 17) {
         assert_int_equal(cf_vexp_user_gradient(&t, u, gradient), CF_OK);
         for (uint32_t j = 0; j < FACTORS; j++)
-            near(gradient[j], slope_of(&w, model, &model->user_factors[u * FACTORS + j], every), "user", u);
+            near(gradient[j], slope_of(&w, model, t.bases, &model->user_factors[u * FACTORS + j], every),
+                 "user", u);
     }
     assert_int_equal(cf_vexp_album_gradients(&t, &objective), CF_OK);
-    near(objective, objective_of(&w, model, every), "objective", 0);
+    near(objective, objective_of(&w, model, t.bases, every), "objective", 0);
     for (uint32_t s = 0; s < t.sample_count; s++)
         for (uint32_t j = 0; j < FACTORS; j++)
             near(t.gradient[s * FACTORS + j],
-                 slope_of(&w, model, &model->album_factors[s * every * FACTORS + j], every), "album",
+                 slope_of(&w, model, t.bases, &model->album_factors[s * every * FACTORS + j], every), "album",
                  s * every);
     cf_vexp_fini(&t);
     cf_model_free(model);
@@ -97,8 +102,10 @@ static void check_gradients(uint32_t every)
 static void gradients_are_those_of_the_objective(void **state)
 {
     (void)state;
-    check_gradients(1);
-    check_gradients(3);
+    check_gradients(1, false);
+    check_gradients(3, false);
+    check_gradients(1, true);
+    check_gradients(3, true);
 }
 
 static void the_objective_never_falls(void **state)
@@ -121,7 +128,7 @@ static void the_objective_never_falls(void **state)
         if (said.values[i] < said.values[i - 1] - 1e-6 * fabs(said.values[i - 1]))
             fail_msg("sweep %u: %.9f after %.9f", i + 1, said.values[i], said.values[i - 1]);
     assert_true(said.values[199] > said.values[0] + .1);
-    assert_true(fabs(said.values[199] - objective_of(&w, model, 1) / listens) <
+    assert_true(fabs(said.values[199] - objective_of(&w, model, NULL, 1) / listens) <
                 1e-5 * fabs(said.values[199]));
     cf_model_free(model);
     world_fini(&w);

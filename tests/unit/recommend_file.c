@@ -228,12 +228,12 @@ static void what_is_wrong_is_named(void **state)
 {
     (void)state;
     static const float nan_value = NAN;
-    static const uint32_t two = 2, many = 60000, koren = CF_MODEL_KOREN;
+    static const uint32_t many = 60000, koren = CF_MODEL_KOREN, three = 3;
     static const uint64_t far = 1 << 20, one = 1;
     const size_t known = IDS + (USERS + ALBUMS) * ID_BYTES, parts = known + USERS + ALBUMS;
     const size_t first = parts, columns = first + (ALBUMS + 1) * sizeof(uint64_t);
     changed(CF_MODEL_KOREN, 0, "X", 1, CF_E_CORRUPT, "no model of coverfleet");
-    changed(CF_MODEL_KOREN, HEADER, &two, 4, CF_E_BAD_VERSION, "version 2");
+    changed(CF_MODEL_KOREN, HEADER, &three, 4, CF_E_BAD_VERSION, "version 3");
     changed(CF_MODEL_RNN, HEADER + 4, &koren, 4, CF_E_CORRUPT, "header");
     changed(CF_MODEL_KOREN, HEADER + 8, &many, 4, CF_E_CORRUPT, "header");
     changed(CF_MODEL_KOREN, HEADER + 12, &many, 4, CF_E_CORRUPT, "header");

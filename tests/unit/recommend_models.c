@@ -158,6 +158,43 @@ static void the_controls_by_hand(void **state)
     world_fini(&w);
 }
 
+/* The same, but user 1 dislikes album 1, and user 2 album 0. */
+static void the_controls_of_thumbs_by_hand(void **state)
+{
+    (void)state;
+    static const uint32_t albums[] = {0, 1, 2, 3};
+    struct world w;
+    struct cf_detail detail;
+    double scores[4];
+    struct cf_model_options o = cf_model_options(CF_MODEL_POPULARITY);
+    o.lambda = 2;
+    make_by_hand(&w);
+    w.by_user.values[3] = w.by_user.values[5] = -1;
+    cf_matrix_fini(&w.by_album);
+    assert_int_equal(cf_matrix_transpose(&w.by_user, &w.by_album, &detail), CF_OK);
+    struct cf_model *popularity = world_train(&w, CF_MODEL_POPULARITY, &o);
+    struct cf_model *item_item = world_train(&w, CF_MODEL_ITEM_ITEM, &o);
+    struct cf_scorer *scorer = cf_scorer_new(popularity);
+    cf_score(scorer, 0, albums, 4, scores, NULL);
+    const double average = 4. / 6,
+                 expected[] = {(2 + 2 * average) / 5, (1 + 2 * average) / 4, (1 + 2 * average) / 3, average};
+    for (int i = 0; i < 4; i++)
+        assert_true(fabs(scores[i] - expected[i]) < 1e-6);
+    cf_scorer_free(scorer);
+    scorer = cf_scorer_new(item_item);
+    /* 0 and 1: agreed once, disagreed once; 0 and 2: agreed once; 1 and 2: disagreed once */
+    cf_score(scorer, 1, albums, 4, scores, NULL);
+    assert_true(fabs(scores[0] - 1 / sqrt(3)) < 1e-6);
+    assert_true(fabs(scores[1] + 1 / sqrt(2)) < 1e-6);
+    assert_true(fabs(scores[2] - (1 / sqrt(3) + 1 / sqrt(2))) < 1e-6);
+    cf_score(scorer, 2, albums, 4, scores, NULL);
+    assert_true(fabs(scores[2] + 1 / sqrt(3)) < 1e-6); /* like what was disliked */
+    cf_scorer_free(scorer);
+    cf_model_free(popularity);
+    cf_model_free(item_item);
+    world_fini(&w);
+}
+
 static void what_was_never_trained_is_unknown(void **state)
 {
     (void)state;
@@ -205,9 +242,13 @@ static void the_smallest_world_is_trained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_make_no_difference),    cmocka_unit_test(another_seed_makes_another_model),
-        cmocka_unit_test(training_can_be_ended),         cmocka_unit_test(wrong_options_are_refused),
-        cmocka_unit_test(the_controls_by_hand),          cmocka_unit_test(what_was_never_trained_is_unknown),
+        cmocka_unit_test(threads_make_no_difference),
+        cmocka_unit_test(another_seed_makes_another_model),
+        cmocka_unit_test(training_can_be_ended),
+        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(the_controls_of_thumbs_by_hand),
+        cmocka_unit_test(the_controls_by_hand),
+        cmocka_unit_test(what_was_never_trained_is_unknown),
         cmocka_unit_test(the_smallest_world_is_trained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,24 @@ static void a_matrix_adds_up_pairs_and_turns(void **state)
     end(&run);
 }
 
+static void thumbs_become_a_signed_matrix(void **state)
+{
+    (void)state;
+    struct run run =
+        begin("user\talbum\tthumb\tseed\nw\tB\t-1\t\nu\tA\t1\t\nu\tB\t-1\t\nu\tC\t1\tA\nu\tC\t-1\tB\n");
+    struct cf_thumbs thumbs;
+    struct cf_matrix m;
+    assert_int_equal(cf_thumbs_read(path, run.users, run.albums, &thumbs, NULL, NULL, &run.detail), CF_OK);
+    assert_int_equal(cf_matrix_of_thumbs(&thumbs, 3, 3, &m, &run.detail), CF_OK);
+    assert_true(cf_matrix_nonzeros(&m) == 4 && m.first[1] == 1 && m.first[2] == 4 && m.first[3] == 4);
+    assert_true(m.columns[0] == 0 && m.values[0] == -1); /* w: B */
+    assert_true(m.columns[1] == 0 && m.values[1] == -1 && m.columns[2] == 1 && m.values[2] == 1);
+    assert_true(m.columns[3] == 2 && m.values[3] == 0); /* for one seed up, for another down */
+    cf_matrix_fini(&m);
+    cf_thumbs_fini(&thumbs);
+    end(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +275,7 @@ int main(void)
         cmocka_unit_test(of_contradictory_thumbs_the_last_counts),
         cmocka_unit_test(bad_thumbs_are_refused_with_their_line),
         cmocka_unit_test(a_matrix_adds_up_pairs_and_turns),
+        cmocka_unit_test(thumbs_become_a_signed_matrix),
     };
     int fd = mkstemp(path);
     close(fd);

@@ -45,6 +45,16 @@ void world_random(struct world *w, uint32_t users, uint32_t albums, uint32_t eac
     world_init(w, items, (size_t)users * each, users, albums);
 }
 
+void world_dislike(struct world *w)
+{
+    struct cf_rng rng = cf_rng(13);
+    struct cf_detail detail;
+    for (uint64_t i = 0; i < cf_matrix_nonzeros(&w->by_user); i++)
+        w->by_user.values[i] = cf_rng_below(&rng, 3) ? 1 : -1;
+    cf_matrix_fini(&w->by_album);
+    assert_int_equal(cf_matrix_transpose(&w->by_user, &w->by_album, &detail), CF_OK);
+}
+
 void world_clusters(struct world *w, uint32_t users, uint32_t albums, uint32_t each, uint32_t clusters)
 {
     struct cf_rng rng = cf_rng(7);

@@ -21,6 +21,9 @@ void world_clusters(struct world *world, uint32_t users, uint32_t albums, uint32
 /* Every user begins anywhere; after album i always comes album (step i + 1) modulo albums. */
 void world_order(struct world *world, uint32_t users, uint32_t albums, uint32_t each, uint32_t step);
 
+/* Turns about a third of the pairs into thumbs down, the others into thumbs up. */
+void world_dislike(struct world *world);
+
 /* What the sweeps of a training said. */
 struct objectives {
     double values[512];

@@ -6,10 +6,10 @@
 #include "common/base/cpu.h"
 
 static const struct cf_command *const commands[] = {
-    &cf_command_push,       &cf_command_remove,   &cf_command_show,       &cf_command_query,
-    &cf_command_duplicates, &cf_command_status,   &cf_command_queue,      &cf_command_index,
-    &cf_command_redescribe, &cf_command_describe, &cf_command_vectors,    &cf_command_eval,
-    &cf_command_config,     &cf_command_ann,
+    &cf_command_push,       &cf_command_remove,   &cf_command_show,    &cf_command_query,
+    &cf_command_duplicates, &cf_command_status,   &cf_command_queue,   &cf_command_index,
+    &cf_command_redescribe, &cf_command_describe, &cf_command_vectors, &cf_command_eval,
+    &cf_command_map,        &cf_command_config,   &cf_command_ann,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

@@ -16,7 +16,8 @@ struct cf_command {
 
 extern const struct cf_command cf_command_ann, cf_command_push, cf_command_remove, cf_command_show,
     cf_command_query, cf_command_duplicates, cf_command_status, cf_command_queue, cf_command_index,
-    cf_command_describe, cf_command_vectors, cf_command_eval, cf_command_config, cf_command_redescribe;
+    cf_command_describe, cf_command_vectors, cf_command_eval, cf_command_map, cf_command_config,
+    cf_command_redescribe;
 
 /* What `main` calls. */
 enum cf_exit cf_cli_run(int argc, const char *const *argv);

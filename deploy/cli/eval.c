@@ -4,7 +4,7 @@
 
 #include "common/base/crew.h"
 
-static void eval_fini(struct cf_eval *eval)
+void cf_eval_fini(struct cf_eval *eval)
 {
     for (size_t i = 0; i < eval->result_count; i++)
         free(eval->results[i].scored);
@@ -225,7 +225,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
             result = cf_exit_of(err);
         }
     }
-    eval_fini(&eval);
+    cf_eval_fini(&eval);
     cf_args_free(&args);
     return result;
 }

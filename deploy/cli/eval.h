@@ -102,6 +102,8 @@ static inline uint64_t cf_eval_pair(uint32_t user, uint32_t album)
 }
 int cf_eval_compare_numbers(const void *a, const void *b);
 
+void cf_eval_fini(struct cf_eval *eval);
+
 /* Adds a result with room for its scores. NULL when memory is short. */
 struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum cf_eval_by by);
 /* The fold in which an album is held out from listening and mapping. */

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/crew.h"
+#include "deploy/cli/progress.h"
 
 void cf_eval_fini(struct cf_eval *eval)
 {
@@ -112,19 +114,34 @@ static enum cf_err check_thumbs(const struct cf_eval *eval, struct cf_detail *de
                          eval->options.thumbs, eval->thumbs.count, ups ? "up" : "down");
 }
 
-static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
+static void on_read(void *arg, uint64_t done, uint64_t all)
+{
+    enum { MIB = 1 << 20 };
+    cf_progress_show(arg, done / MIB, all / MIB, "MiB of a table", cf_clock_mono_ms());
+}
+
+enum cf_err cf_eval_read(struct cf_eval *eval, struct cf_detail *detail)
 {
     const struct cf_eval_options *o = &eval->options;
+    struct cf_progress progress;
     eval->users = cf_names_new();
     eval->albums = cf_names_new();
     if (!eval->users || !eval->albums)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for tables");
+    cf_progress_init(&progress, stderr, o->json, cf_clock_mono_ms());
     enum cf_err err =
-        cf_listens_read(o->listens, eval->users, eval->albums, &eval->listens, NULL, NULL, detail);
-    if (!err)
-        err = cf_thumbs_read(o->thumbs, eval->users, eval->albums, &eval->thumbs, NULL, NULL, detail);
+        cf_listens_read(o->listens, eval->users, eval->albums, &eval->listens, on_read, &progress, detail);
+    if (!err && o->thumbs)
+        err = cf_thumbs_read(o->thumbs, eval->users, eval->albums, &eval->thumbs, on_read, &progress, detail);
     if (!err && o->liked)
-        err = cf_thumbs_read(o->liked, eval->users, eval->albums, &eval->liked, NULL, NULL, detail);
+        err = cf_thumbs_read(o->liked, eval->users, eval->albums, &eval->liked, on_read, &progress, detail);
+    cf_progress_clear(&progress);
+    return err;
+}
+
+static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
+{
+    enum cf_err err = cf_eval_read(eval, detail);
     if (!err)
         err = check_thumbs(eval, detail);
     if (!err)

@@ -102,6 +102,8 @@ static inline uint64_t cf_eval_pair(uint32_t user, uint32_t album)
 }
 int cf_eval_compare_numbers(const void *a, const void *b);
 
+/* The tables that the options name, as they stand. */
+enum cf_err cf_eval_read(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_eval_fini(struct cf_eval *eval);
 
 /* Adds a result with room for its scores. NULL when memory is short. */

@@ -23,20 +23,6 @@ struct map {
 
 /* ---- training ---- */
 
-static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
-{
-    const struct cf_eval_options *o = &eval->options;
-    eval->users = cf_names_new();
-    eval->albums = cf_names_new();
-    if (!eval->users || !eval->albums)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for tables");
-    enum cf_err err =
-        cf_listens_read(o->listens, eval->users, eval->albums, &eval->listens, NULL, NULL, detail);
-    if (!err && o->liked)
-        err = cf_thumbs_read(o->liked, eval->users, eval->albums, &eval->liked, NULL, NULL, detail);
-    return err;
-}
-
 static void fill(const struct cf_eval *eval, const struct cf_mapping *m, uint32_t version,
                  struct cf_cfmap *map)
 {
@@ -118,7 +104,7 @@ static enum cf_err train(struct map *map, struct cf_detail *detail)
     struct cf_eval *eval = &map->eval;
     struct cf_eval_rows rows = {0};
     struct cf_model *koren = NULL;
-    enum cf_err err = read_tables(eval, detail);
+    enum cf_err err = cf_eval_read(eval, detail);
     if (!err)
         err = cf_eval_describe(eval, detail);
     if (!err)

@@ -34,10 +34,11 @@ const char *cf_purpose_name(enum cf_purpose purpose)
 
 bool cf_choice_has(const struct cf_index_status *indexes, size_t index_count, const char *space)
 {
+    size_t number;
     for (size_t i = 0; i < index_count; i++)
         if (cf_str_is(indexes[i].space, space))
             return true;
-    return index_count == 0 && cf_space_find(cf_str(space));
+    return index_count == 0 && cf_space_of_fleet(cf_str(space), &number, NULL) == CF_OK;
 }
 
 static bool has_all(const struct cf_index_status *indexes, size_t index_count, const struct part *recipe)

@@ -137,61 +137,83 @@ CF_TARGET static inline size_t append(float *keys, uint32_t *entries, size_t cou
     return count + (unsigned)__builtin_popcount(mask);
 }
 
-CF_TARGET static inline __m256 halves(const uint16_t *from)
+CF_TARGET static inline __m256 halves_at(const uint16_t *from)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)from));
 }
 
-/* Products of eight entries' levels with the values; sums of 16 bits hold eight steps. */
-CF_TARGET static inline __m256i dot_half(const uint8_t *codes, const struct cf_ann_probe *probe)
+struct halves {
+    __m256i left, right;
+};
+
+/* Products of sixteen entries' levels with the values; sums of 16 bits hold eight steps. Unrolled, compilers
+ * spread the sums over more registers than there are. */
+CF_TARGET static inline struct halves dot_block(const uint8_t *codes, const int8_t *values)
 {
     const __m256i low_bits = _mm256_set1_epi8(0x0f), ones = _mm256_set1_epi16(1);
-    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+    __m256i low[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high[2] = {low[0], low[0]};
 
+#pragma GCC unroll 1
     for (unsigned r = 0; r < CF_ANN_CODE_DIMS / 8; r++) {
-        __m256i pairs = load(codes + 64 * r), upper = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
-        __m256i lower = _mm256_and_si256(pairs, low_bits);
-        low = _mm256_add_epi16(low, _mm256_maddubs_epi16(lower, four_values(probe->values + 8 * r)));
-        high = _mm256_add_epi16(high, _mm256_maddubs_epi16(upper, four_values(probe->values + 8 * r + 4)));
+        __m256i even = four_values(values + 8 * r), odd = four_values(values + 8 * r + 4);
+        for (unsigned i = 0; i < 2; i++) {
+            __m256i pairs = load(codes + 64 * r + 32 * i), lower = _mm256_and_si256(pairs, low_bits);
+            __m256i upper = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_bits);
+            low[i] = _mm256_add_epi16(low[i], _mm256_maddubs_epi16(lower, even));
+            high[i] = _mm256_add_epi16(high[i], _mm256_maddubs_epi16(upper, odd));
+        }
     }
-    return _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+    return (struct halves){
+        _mm256_add_epi32(_mm256_madd_epi16(low[0], ones), _mm256_madd_epi16(high[0], ones)),
+        _mm256_add_epi32(_mm256_madd_epi16(low[1], ones), _mm256_madd_epi16(high[1], ones))};
 }
 
-CF_TARGET static inline void scan_half(const struct cf_ann_block *block, unsigned first,
-                                       const struct cf_ann_visit *visit, const struct cf_ann_probe *probe,
-                                       struct cf_ann_pool *pool)
+/* Of the entries from `first` on, by their products. */
+CF_TARGET static inline __m256 keys_of_entries(const struct cf_ann_block *block, unsigned first, __m256i dot,
+                                               __m256i shift, __m256 worth, __m256 base)
 {
-    __m256i dot = dot_half(block->codes + (size_t)4 * first, probe);
+    __m256 scaled =
+        _mm256_mul_ps(worth, _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_slli_epi32(dot, 1), shift)));
 
-    dot = _mm256_sub_epi32(_mm256_slli_epi32(dot, 1), _mm256_set1_epi32(15 * probe->sum));
-    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(probe->worth), _mm256_cvtepi32_ps(dot));
-    __m256 key = _mm256_sub_ps(_mm256_add_ps(_mm256_set1_ps(visit->base), halves(block->norm + first)),
-                               _mm256_mul_ps(halves(block->scale + first), scaled));
-    int mask = _mm256_movemask_ps(_mm256_cmp_ps(key, _mm256_set1_ps(pool->limit), _CMP_LT_OQ));
-    if (mask) {
-        __m256i entry = _mm256_add_epi32(_mm256_set1_epi32((int)(visit->block * CF_ANN_LANE_COUNT + first)),
-                                         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-        pool->count = append(pool->keys, pool->entries, pool->count, (unsigned)mask, key, entry);
-    }
+    return _mm256_sub_ps(_mm256_add_ps(base, halves_at(block->norm + first)),
+                         _mm256_mul_ps(halves_at(block->scale + first), scaled));
 }
 
 enum { BLOCKS_AHEAD = 4, LINE = 64 };
 
+/* Which entries are below the limit is anybody's guess: where one of a block is, both halves are appended
+ * without asking. */
 CF_TARGET static size_t scan_blocks(const struct cf_ann_block *blocks, const struct cf_ann_visit *visits,
                                     size_t count, const struct cf_ann_probe *probe, struct cf_ann_pool *pool)
 {
-    size_t i = 0;
+    const __m256 worth = _mm256_set1_ps(probe->worth), limit = _mm256_set1_ps(pool->limit);
+    const __m256i shift = _mm256_set1_epi32(15 * probe->sum),
+                  order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    float *keys = pool->keys;
+    uint32_t *entries = pool->entries;
+    size_t i = 0, found = pool->count, room = pool->room;
 
-    for (; i < count && pool->count < pool->room; i++) {
+    for (; i < count && found < room; i++) {
         const struct cf_ann_block *block = &blocks[visits[i].block];
         if (i + BLOCKS_AHEAD < count) {
             const char *next = (const char *)&blocks[visits[i + BLOCKS_AHEAD].block];
             for (size_t at = 0; at < sizeof *block; at += LINE)
                 _mm_prefetch(next + at, _MM_HINT_T0);
         }
-        scan_half(block, 0, &visits[i], probe, pool);
-        scan_half(block, 8, &visits[i], probe, pool);
+        struct halves dots = dot_block(block->codes, probe->values);
+        __m256 base = _mm256_set1_ps(visits[i].base);
+        __m256 left = keys_of_entries(block, 0, dots.left, shift, worth, base),
+               right = keys_of_entries(block, 8, dots.right, shift, worth, base);
+        unsigned in_left = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(left, limit, _CMP_LT_OQ)),
+                 in_right = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(right, limit, _CMP_LT_OQ));
+        if (!(in_left | in_right))
+            continue;
+        __m256i entry =
+            _mm256_add_epi32(_mm256_set1_epi32((int)(visits[i].block * CF_ANN_LANE_COUNT)), order);
+        found = append(keys, entries, found, in_left, left, entry);
+        found = append(keys, entries, found, in_right, right, _mm256_add_epi32(entry, _mm256_set1_epi32(8)));
     }
+    pool->count = found;
     return i;
 }
 

@@ -227,9 +227,9 @@ static enum cf_err name_items(const struct cf_ann_target *t, struct cf_ann_pool 
     }
     for (size_t i = 0; i < pool->count; i++) {
         uint32_t item = pool->entries[i];
-        size_t at = item * 0x9E3779B1u % slots;
+        size_t at = item * 0x9E3779B1u & (slots - 1);
         while (seen[at] && seen[at] != item + 1)
-            at = (at + 1) % slots;
+            at = (at + 1) & (slots - 1);
         if (seen[at])
             continue;
         seen[at] = item + 1;

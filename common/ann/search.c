@@ -6,6 +6,7 @@
 #include "common/ann/calibrate.h"
 #include "common/ann/exact.h"
 #include "common/ann/searcher.h"
+#include "common/ann/train_kernels.h"
 
 /* A radius is first tried with so many results, then with so many times more, until one lies outside. */
 enum { RADIUS_FIRST = 16, RADIUS_TIMES = 4 };
@@ -59,18 +60,18 @@ static enum cf_err check_query(const struct cf_ann *ann, const struct cf_ann_que
     if (!(query->radius >= 0))
         return cf_fail(detail, CF_E_INVALID, "radius is %g: it must be 0 (none) or above",
                        (double)query->radius);
-    for (uint32_t i = 0; i < ann->header.dim; i++)
-        if (!isfinite(query->vector[i]))
-            return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the query is not a finite number", i);
-    return CF_OK;
+    if (isfinite(cf_ann_train_kernels()->largest(query->vector, ann->header.dim)))
+        return CF_OK;
+    uint32_t i = 0;
+    while (i + 1 < ann->header.dim && isfinite(query->vector[i]))
+        i++;
+    return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the query is not a finite number", i);
 }
 
 static bool is_far(const struct pass *pass)
 {
-    double largest = 0;
+    double largest = (double)cf_ann_train_kernels()->largest(pass->vector, pass->ann->header.dim);
 
-    for (uint32_t i = 0; i < pass->ann->header.dim; i++)
-        largest = fmax(largest, fabs((double)pass->vector[i]));
     return ldexp(largest, -pass->ann->header.scale_exponent) > CF_ANN_NEAR_MAX;
 }
 

@@ -11,9 +11,15 @@
 #include "common/ann/image.h"
 #include "common/base/hash.h"
 
+/* What the file was meant to be, only its owner knows: nobody is told to remove it. */
+static enum cf_err foreign(const char *path, const char *what, struct cf_detail *detail)
+{
+    return cf_fail(detail, CF_E_CORRUPT, "%s: %s; an index is what a build writes, from vectors", path, what);
+}
+
 static enum cf_err damaged(const char *path, const char *what, struct cf_detail *detail)
 {
-    return cf_fail(detail, CF_E_CORRUPT, "%s: %s; remove it, the next build replaces it", path, what);
+    return cf_fail(detail, CF_E_CORRUPT, "%s: %s; build the index anew", path, what);
 }
 
 static bool shapes_fit(const struct cf_ann_header *h)
@@ -61,7 +67,7 @@ static enum cf_err check_header(const struct cf_ann_header *h, uint64_t file_byt
                                 struct cf_detail *detail)
 {
     if (memcmp(h->magic, CF_ANN_MAGIC, sizeof h->magic) != 0)
-        return damaged(path, "not an index of ours", detail);
+        return foreign(path, "not an index of ours", detail);
     if (h->endian_mark != CF_ANN_ENDIAN_MARK)
         return damaged(path, "written on a machine of another byte order", detail);
     if (h->version != CF_ANN_VERSION)
@@ -109,14 +115,14 @@ static enum cf_err read_header(int fd, const char *path, struct cf_ann_header *h
     if (fstat(fd, &status) != 0)
         return cf_fail_errno(detail, path);
     if (!S_ISREG(status.st_mode))
-        return damaged(path, "not a regular file", detail);
+        return foreign(path, "not a regular file", detail);
     do
         got = pread(fd, header, sizeof *header, 0);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cf_fail_errno(detail, path);
     if ((size_t)got < sizeof *header)
-        return damaged(path, "too short to be an index", detail);
+        return foreign(path, "too short to be an index", detail);
     return check_header(header, (uint64_t)status.st_size, path, detail);
 }
 

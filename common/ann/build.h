@@ -40,7 +40,7 @@ struct cf_ann_building {
 };
 
 /* More leaves than this are grouped for searches; and more than that for the build itself. */
-enum { CF_ANN_UNGROUPED_MAX = 8192, CF_ANN_UNGROUPED_BUILD_MAX = 1024 };
+enum { CF_ANN_UNGROUPED_MAX = 2048, CF_ANN_UNGROUPED_BUILD_MAX = 1024 };
 /* A query measures all groups and the leaves of some: twice the square root is about the best; and sixteen
  * leaves are the least that a group can have. */
 static inline uint64_t cf_ann_group_count_of(uint64_t leaf_count)

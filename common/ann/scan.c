@@ -12,7 +12,7 @@ enum {
     POOL_TIMES = 2,
     SHORTS_AHEAD = 16,
     GROUP_LEAVES_LEAST = 1024,
-    GROUP_TIMES = 4
+    GROUP_TIMES = 8
 };
 
 static void prefetch(const void *from, size_t bytes)

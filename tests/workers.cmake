@@ -7,6 +7,7 @@ cf_test(descriptor_worker_redescribing_test LABEL unit
   SOURCES unit/descriptor_worker_redescribing_test.c LINK cf_descriptor_worker)
 cf_test(indexer_build_test LABEL unit SOURCES unit/indexer_build_test.c unit/indexer_rig.c LINK cf_indexer_worker)
 cf_test(indexer_small_test LABEL unit SECONDS 300 SOURCES unit/indexer_small_test.c unit/indexer_rig.c LINK cf_indexer_worker)
+target_link_options(indexer_small_test PRIVATE -Wl,--wrap=cf_cpu_background)
 # With a runner and a compute half of its own.
 cf_test(descriptor_worker_role_test LABEL unit
   SOURCES unit/descriptor_worker_role_test.c ${CMAKE_SOURCE_DIR}/workers/descriptor/role.c

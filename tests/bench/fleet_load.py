@@ -7,8 +7,9 @@
 
 Vectors are those of the file (gist), again and again with 2 % of noise until there are --count of them; without a file,
 random ones. Covers are the pictures of a folder; without one, 300 drawn samples. The program fleet_load (target of that
-name, tests/bench/fleet_load/main.c) lies beside the bin folder. The import is measured too. Nothing here passes or fails, but
-the exit code is 1 when a query failed or a cover was not found."""
+name, tests/bench/fleet_load/main.c) lies beside the bin folder. The import is measured too. A fleet describes and indexes every
+cover in all of its spaces, and only gist is asked here: what that one costs, --config "descriptor { spaces = {gist} }" tells.
+Nothing here passes or fails, but the exit code is 1 when a query failed or a cover was not found."""
 import argparse
 import os
 import pathlib

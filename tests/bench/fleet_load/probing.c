@@ -18,13 +18,14 @@ static bool take_fresh(struct load *load, char *album, size_t size)
     return found;
 }
 
-static bool call(struct load_prober *prober, const struct cf_msg *request, struct cf_reply **reply)
+/* A cover without contrast is nobody's neighbour: that is no failure. */
+static enum cf_err call(struct load_prober *prober, const struct cf_msg *request, struct cf_reply **reply)
 {
     struct cf_detail detail = {""};
     enum cf_err err = cf_client_call(prober->client, request, CALL_MS, reply, &detail);
-    if (err && !prober->failure[0])
+    if (err && err != CF_E_FLAGGED && !prober->failure[0])
         snprintf(prober->failure, sizeof prober->failure, "%s: %.100s", cf_err_name(err), detail.text);
-    return !err;
+    return err;
 }
 
 static enum cf_state state_of(struct load_prober *prober, struct cf_str album)
@@ -32,7 +33,7 @@ static enum cf_state state_of(struct load_prober *prober, struct cf_str album)
     struct cf_reply *reply = NULL;
     struct cf_msg request = {.kind = CF_KIND_STATES, .albums = {.albums = &album, .album_count = 1}};
     enum cf_state state = CF_STATE_COUNT;
-    if (call(prober, &request, &reply) && reply->msg.states.state_count == 1)
+    if (!call(prober, &request, &reply) && reply->msg.states.state_count == 1)
         state = (enum cf_state)reply->msg.states.states[0].state;
     cf_reply_free(reply);
     return state;
@@ -51,14 +52,13 @@ static enum finding find(struct load_prober *prober, struct cf_str album)
                                        .targets = &target,
                                        .target_count = 1}};
     struct cf_reply *reply = NULL;
-    enum finding finding = NOT_YET;
-    if (call(prober, &request, &reply) && reply->msg.answer.result_count == 1) {
+    enum cf_err err = call(prober, &request, &reply);
+    enum finding finding = err == CF_E_FLAGGED ? NEVER : NOT_YET;
+    if (!err && reply->msg.answer.result_count == 1) {
         const struct cf_answer_result *result = reply->msg.answer.results;
         for (size_t i = 0; i < result->neighbor_count; i++)
             if (cf_str_equal(result->neighbors[i].album, album))
                 finding = FOUND;
-        if (cf_str_is(result->error, "flagged"))
-            finding = NEVER;
     }
     cf_reply_free(reply);
     return finding;
@@ -70,7 +70,7 @@ static uint64_t described_ms(struct load_prober *prober, struct cf_str album)
     struct cf_reply *reply = NULL;
     struct cf_msg request = {.kind = CF_KIND_SHOW, .show = {.album = album}};
     uint64_t at_ms = 0;
-    if (call(prober, &request, &reply))
+    if (!call(prober, &request, &reply))
         at_ms = reply->msg.story.settled_ms;
     cf_reply_free(reply);
     return at_ms;

@@ -6,7 +6,13 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 
-enum { FORMAT = 1, HEAD_BYTES = 40, RECORD_BYTES = CF_CFMAP_NAME_BYTES + 8, FILE_BYTES_MAX = 64 << 20 };
+enum {
+    FORMAT = 2,
+    FORMAT_PLAIN = 1,
+    HEAD_BYTES = 40,
+    RECORD_BYTES = CF_CFMAP_NAME_BYTES + 8,
+    FILE_BYTES_MAX = 64 << 20
+};
 static const char magic[8] = "CFCFMAP\n";
 
 static size_t float_count(const struct cf_cfmap *map)
@@ -60,16 +66,18 @@ static void read_spaces(struct cf_cursor *cursor, struct cf_cfmap *map)
     }
 }
 
-static enum cf_err read_values(const char *path, struct cf_bytes payload, struct cf_cfmap *map,
-                               struct cf_detail *detail)
+/* The numbers, and the origin that stands behind them. */
+static enum cf_err read_values(const char *path, struct cf_bytes payload, size_t origin_bytes,
+                               struct cf_cfmap *map, struct cf_detail *detail)
 {
-    size_t count = float_count(map);
-    if (payload.len != count * sizeof(float))
+    size_t count = float_count(map), bytes = count * sizeof(float);
+    if (payload.len != bytes + origin_bytes)
         return corrupt(path, "its numbers do not fit its sizes", detail);
-    map->values = malloc(payload.len);
+    map->values = calloc(1, payload.len + 1);
     if (!map->values)
         return cf_fail(detail, CF_E_NO_MEMORY, "%.200s: no memory for a model", path);
     memcpy(map->values, payload.data, payload.len);
+    map->origin = origin_bytes ? (const char *)map->values + bytes : NULL;
     for (size_t i = 0; i < count; i++)
         if (!isfinite(map->values[i]))
             return corrupt(path, "a number is not finite", detail);
@@ -84,7 +92,7 @@ static enum cf_err parse(const char *path, struct cf_bytes file, struct cf_cfmap
         return corrupt(path, "it does not begin like one", detail);
     struct cf_cursor cursor = cf_cursor((struct cf_bytes){file.data + sizeof magic, file.len - sizeof magic});
     uint32_t format = cf_cursor_u32(&cursor);
-    if (format != FORMAT)
+    if (format != FORMAT && format != FORMAT_PLAIN)
         return cf_fail(detail, CF_E_BAD_VERSION, "%.200s: format %u of the file: %d is wanted", path, format,
                        FORMAT);
     map->version = cf_cursor_u32(&cursor);
@@ -95,14 +103,16 @@ static enum cf_err parse(const char *path, struct cf_bytes file, struct cf_cfmap
     const struct cf_bytes body = {file.data + HEAD_BYTES, file.len - HEAD_BYTES};
     if (cf_crc32(body) != crc)
         return corrupt(path, "its checksum is wrong", detail);
-    if (map->space_count > CF_CFMAP_SPACES_MAX || body.len != (size_t)map->space_count * RECORD_BYTES + bytes)
+    uint32_t origin = cf_cursor_u32(&cursor);
+    size_t behind = (size_t)bytes + origin;
+    if (map->space_count > CF_CFMAP_SPACES_MAX || origin > (format == FORMAT ? CF_CFMAP_ORIGIN_MAX : 0) ||
+        body.len != (size_t)map->space_count * RECORD_BYTES + behind)
         return corrupt(path, "its sizes are wrong", detail);
-    (void)cf_cursor_u32(&cursor);
     read_spaces(&cursor, map);
     if (!has_sane_sizes(map))
         return corrupt(path, "its sizes are wrong", detail);
-    const struct cf_bytes payload = {file.data + file.len - bytes, bytes};
-    return read_values(path, payload, map, detail);
+    const struct cf_bytes payload = {file.data + file.len - behind, behind};
+    return read_values(path, payload, origin, map, detail);
 }
 
 enum cf_err cf_cfmap_read(const char *path, struct cf_cfmap *out, struct cf_detail *detail)
@@ -153,11 +163,14 @@ static void put_body(struct cf_buf *body, const struct cf_cfmap *map)
     }
     put_floats(body, map->last, between * map->outputs);
     put_floats(body, map->last_shift, map->outputs);
+    if (map->origin)
+        cf_buf_append(body, map->origin, strlen(map->origin));
 }
 
 enum cf_err cf_cfmap_write(const char *path, const struct cf_cfmap *map, struct cf_detail *detail)
 {
-    if (!has_sane_sizes(map))
+    size_t origin = map->origin ? strlen(map->origin) : 0;
+    if (!has_sane_sizes(map) || origin > CF_CFMAP_ORIGIN_MAX)
         return cf_fail(detail, CF_E_INVALID,
                        "%.200s: a model of %u inputs, %u hidden and %u outputs cannot be kept", path,
                        map->inputs, map->hidden, map->outputs);
@@ -172,7 +185,7 @@ enum cf_err cf_cfmap_write(const char *path, const struct cf_cfmap *map, struct 
                              map->space_count,
                              (uint32_t)(float_count(map) * sizeof(float)),
                              cf_crc32(cf_buf_bytes(&body)),
-                             0};
+                             (uint32_t)origin};
     cf_buf_append(&file, magic, sizeof magic);
     for (size_t i = 0; i < sizeof head / sizeof head[0]; i++)
         cf_buf_u32(&file, head[i]);

@@ -2,11 +2,12 @@
  * with a hidden layer of rectified units, over vectors of other spaces; trained elsewhere, served from a file
  * of a fleet's own home: HOME/data/models/cf-VERSION.cfmap, whose version grows with every training.
  *
- * File, little-endian: "CFCFMAP\n"; u32 format 1, space version, hidden (0: linear), outputs, spaces, payload
- * bytes, CRC-32 of all behind these 40 bytes, 0; a record a space (32 bytes name, zero padded; u32 version,
- * dim); float32: means, scales [inputs], first [inputs][hidden], first_shift [hidden] (both only with a
- * hidden layer), last [hidden, or inputs][outputs], last_shift [outputs]. The inputs are the spaces' vectors
- * one after the other; z = (x - mean) * scale. */
+ * File, little-endian: "CFCFMAP\n"; u32 format 2, space version, hidden (0: linear), outputs, spaces, bytes
+ * of numbers, CRC-32 of all behind these 40 bytes, bytes of origin; a record a space (32 bytes name, zero
+ * padded; u32 version, dim); float32: means, scales [inputs], first [inputs][hidden], first_shift [hidden]
+ * (both only with a hidden layer), last [hidden, or inputs][outputs], last_shift [outputs]; the origin, a
+ * JSON object. The inputs are the spaces' vectors one after the other; z = (x - mean) * scale. Format 1,
+ * which has no origin, is read as well. */
 #ifndef CF_DESCRIPTOR_CFMAP_H
 #define CF_DESCRIPTOR_CFMAP_H
 
@@ -20,6 +21,7 @@ enum {
     CF_CFMAP_INPUTS_MAX = 4096,
     CF_CFMAP_HIDDEN_MAX = 1024,
     CF_CFMAP_OUTPUTS_MAX = 1024,
+    CF_CFMAP_ORIGIN_MAX = 64 << 10, /* bytes */
 };
 
 struct cf_cfmap {
@@ -31,7 +33,8 @@ struct cf_cfmap {
     } spaces[CF_CFMAP_SPACES_MAX];
     uint32_t space_count;
     const float *means, *scales, *first, *first_shift, *last, *last_shift;
-    float *values; /* that they lie in, owned; NULL when somebody else has them */
+    const char *origin; /* what it was trained on, and how well it did; NULL: not told */
+    float *values;      /* that these lie in, owned; NULL when somebody else has them */
 };
 
 /* CF_E_NOT_FOUND, CF_E_CORRUPT, CF_E_BAD_VERSION, CF_E_NO_MEMORY; the sentence names the file. */

@@ -7,6 +7,7 @@
 #include "common/recommend/covers.h"
 #include "common/recommend/model.h"
 #include "deploy/cli/command.h"
+#include "deploy/cli/progress.h"
 
 enum { CF_EVAL_BANDS = 4, CF_EVAL_RESULTS_MAX = 24, CF_EVAL_FOLDS = 5, CF_EVAL_NO_FOLD = CF_EVAL_FOLDS };
 
@@ -94,6 +95,14 @@ enum cf_err cf_eval_choose(const struct cf_eval *eval, enum cf_model_kind kind, 
                            struct cf_detail *detail) CF_MUST_CHECK;
 struct cf_model_options cf_eval_options_of(const struct cf_eval *eval, enum cf_model_kind kind,
                                            const struct cf_eval_choice *choice);
+
+/* Shows the sweeps of a training; cf_progress_clear when it is over. */
+struct cf_eval_watch {
+    struct cf_progress progress;
+    const char *name;
+};
+void cf_eval_watch(const struct cf_eval *eval, enum cf_model_kind kind, struct cf_model_options *options,
+                   struct cf_eval_watch *watch);
 
 /* A user and an album as one number, and their order for qsort and bsearch. */
 static inline uint64_t cf_eval_pair(uint32_t user, uint32_t album)

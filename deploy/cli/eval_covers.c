@@ -149,6 +149,18 @@ static bool has_vectors(const struct cf_eval_look *look)
     return false;
 }
 
+/* A space that a fleet does not describe is no error beside others that it does. */
+static void tell_passed_over(const struct cf_eval *eval)
+{
+    for (size_t i = cf_space_from(0), at = 0; i < CF_SPACE_COUNT; i = cf_space_from(i + 1)) {
+        if (at < eval->look_count && eval->looks[at].space == &cf_spaces[i])
+            at++;
+        else
+            cf_say_named(eval->command->name, cf_str(cf_spaces[i].name), cf_str(""),
+                         cf_str("no album of the tables has a vector: passed over"));
+    }
+}
+
 enum cf_err cf_eval_describe(struct cf_eval *eval, struct cf_detail *detail)
 {
     enum cf_err err = CF_OK;
@@ -166,6 +178,8 @@ enum cf_err cf_eval_describe(struct cf_eval *eval, struct cf_detail *detail)
         err = cf_fail(detail, CF_E_INVALID,
                       "%.200s: no album of the tables has a vector: are the ids the same?",
                       eval->options.fleet ? "the fleet" : eval->options.covers);
+    if (!err && asked)
+        tell_passed_over(eval);
     return err;
 }
 

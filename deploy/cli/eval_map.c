@@ -67,10 +67,13 @@ enum cf_err cf_eval_train_koren(struct cf_eval *eval, size_t album_fold, struct 
 {
     const struct cf_eval_choice *choice = &eval->choices[CF_MODEL_KOREN];
     struct cf_model_options options = cf_eval_options_of(eval, CF_MODEL_KOREN, choice);
+    struct cf_eval_watch watch;
     struct cf_eval_data data;
+    cf_eval_watch(eval, CF_MODEL_KOREN, &options, &watch);
     enum cf_err err = cf_eval_data_init(eval, choice->source, CF_EVAL_NO_FOLD, album_fold, &data, detail);
     if (!err)
         err = cf_model_train(CF_MODEL_KOREN, &data.training, &options, koren, detail);
+    cf_progress_clear(&watch.progress);
     cf_eval_data_fini(&data);
     return err;
 }

@@ -2,22 +2,25 @@
 #include "common/base/clock.h"
 #include "common/base/rng.h"
 #include "deploy/cli/eval.h"
-#include "deploy/cli/progress.h"
 
 #include <stdlib.h>
 
-struct watch {
-    struct cf_progress progress;
-    const char *name;
-};
-
 static bool on_sweep(void *arg, uint32_t sweep, uint32_t sweeps, double objective)
 {
-    struct watch *watch = arg;
+    struct cf_eval_watch *watch = arg;
     char words[64];
     snprintf(words, sizeof words, "sweeps of %s, objective %.6g", watch->name, objective);
     cf_progress_show(&watch->progress, sweep, sweeps, words, cf_clock_mono_ms());
     return true;
+}
+
+void cf_eval_watch(const struct cf_eval *eval, enum cf_model_kind kind, struct cf_model_options *options,
+                   struct cf_eval_watch *watch)
+{
+    watch->name = cf_model_name(kind);
+    cf_progress_init(&watch->progress, stderr, eval->options.json, cf_clock_mono_ms());
+    options->sweep = on_sweep;
+    options->sweep_arg = watch;
 }
 
 static enum cf_err score_thumbs(struct cf_eval *eval, const struct cf_model *model,
@@ -52,12 +55,10 @@ static enum cf_err train_and_score(struct cf_eval *eval, enum cf_model_kind kind
                                    struct cf_detail *detail)
 {
     struct cf_model_options options = cf_eval_options_of(eval, kind, choice);
-    struct watch watch = {.name = cf_model_name(kind)};
+    struct cf_eval_watch watch;
     struct cf_eval_data data;
     struct cf_model *model = NULL;
-    cf_progress_init(&watch.progress, stderr, eval->options.json, cf_clock_mono_ms());
-    options.sweep = on_sweep;
-    options.sweep_arg = &watch;
+    cf_eval_watch(eval, kind, &options, &watch);
     enum cf_err err =
         cf_eval_data_init(eval, choice->source, CF_EVAL_NO_FOLD, CF_EVAL_NO_FOLD, &data, detail);
     if (!err)

@@ -111,6 +111,12 @@ void cf_json_bool(struct cf_json *json, const char *key, bool value)
     add(json, key, json_boolean(value));
 }
 
+void cf_json_value(struct cf_json *json, const char *key, const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    add(json, key, value ? value : string_of(cf_str(text)));
+}
+
 void cf_json_version(struct cf_json *json, struct cf_version version)
 {
     cf_json_object(json, "version");

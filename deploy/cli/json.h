@@ -27,6 +27,8 @@ void cf_json_uint(struct cf_json *json, const char *key, uint64_t value);
 void cf_json_real(struct cf_json *json, const char *key, double value); /* null when it is not finite */
 void cf_json_bool(struct cf_json *json, const char *key, bool value);
 void cf_json_version(struct cf_json *json, struct cf_version version); /* "version": {"epoch":…, "seq":…} */
+/* A text that is JSON itself; as a text when it is not. */
+void cf_json_value(struct cf_json *json, const char *key, const char *text);
 /* A member whose name somebody else chose. */
 void cf_json_pair(struct cf_json *json, struct cf_pair pair);
 

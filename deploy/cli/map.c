@@ -8,6 +8,7 @@
 #include "common/descriptor/models.h"
 #include "deploy/cli/eval_map.h"
 #include "deploy/cli/json.h"
+#include "deploy/cli/text.h"
 
 struct map {
     struct cf_eval eval;
@@ -20,6 +21,51 @@ struct map {
     size_t rows;
     double lambda;
 };
+
+/* ---- its origin ---- */
+
+/* What it was trained on, and how well it does. */
+static void put_origin(struct cf_json *json, const struct map *map)
+{
+    const struct cf_eval *eval = &map->eval;
+    const struct cf_eval_choice *choice = &eval->choices[CF_MODEL_KOREN];
+    cf_json_word(json, "kind", cf_mapping_kind_name(map->kind));
+    cf_json_real(json, "lambda", map->lambda);
+    cf_json_uint(json, "albums", map->rows);
+    cf_json_word(json, "listens", eval->options.listens);
+    cf_json_word(json, "liked", eval->options.liked ? eval->options.liked : "");
+    cf_json_uint(json, "listen_count", eval->listens.count);
+    cf_json_uint(json, "liked_count", eval->liked.count);
+    cf_json_word(json, "koren_from", choice->source == CF_EVAL_LIKES ? "likes" : "listens");
+    cf_json_real(json, "koren_alpha", choice->alpha);
+    cf_json_real(json, "koren_lambda", choice->lambda);
+    cf_json_uint(json, "seed", eval->options.seed);
+    cf_json_array(json, "unseen_albums");
+    for (enum cf_mapping_kind kind = 0; kind < CF_MAPPING_KIND_COUNT; kind++) {
+        cf_json_object(json, NULL);
+        cf_json_word(json, "kind", cf_mapping_kind_name(kind));
+        cf_json_real(json, "cosine", map->figures[kind].cosine);
+        cf_json_uint(json, "albums", map->figures[kind].albums);
+        cf_json_end(json);
+    }
+    cf_json_end(json);
+}
+
+/* As the file keeps it; the caller frees it. */
+static enum cf_err write_origin(const struct map *map, char **text, struct cf_detail *detail)
+{
+    size_t size = 0;
+    FILE *out = open_memstream(text, &size);
+    struct cf_json *json = cf_json_new();
+    put_origin(json, map);
+    enum cf_err err = out ? cf_json_print(json, out, detail) : cf_fail_errno(detail, "memory");
+    cf_json_free(json);
+    if (out && fclose(out) != 0 && !err)
+        err = cf_fail_errno(detail, "memory");
+    if (!err)
+        (*text)[strcspn(*text, "\n")] = '\0';
+    return err;
+}
 
 /* ---- training ---- */
 
@@ -72,14 +118,19 @@ static enum cf_err fit_and_write(struct map *map, struct cf_eval_rows *rows, con
 {
     struct cf_mapping mapping;
     struct cf_cfmap file;
+    char *origin = NULL;
     enum cf_err err = cf_eval_fit(&map->eval, rows, koren, map->kind, CF_EVAL_NO_FOLD, &mapping, detail);
     map->lambda = mapping.lambda;
     if (!err)
         err = place(map, detail);
+    if (!err)
+        err = write_origin(map, &origin, detail);
     if (!err) {
         fill(&map->eval, &mapping, map->version, &file);
+        file.origin = origin;
         err = cf_cfmap_write(map->path, &file, detail);
     }
+    free(origin);
     cf_mapping_fini(&mapping);
     return err;
 }
@@ -129,55 +180,21 @@ static enum cf_err train(struct map *map, struct cf_detail *detail)
 
 /* ---- telling ---- */
 
-/* What it was trained on, and how well it does: printed, and kept beside the model. */
-static enum cf_err print_json(const struct map *map, FILE *out, struct cf_detail *detail)
+static enum cf_err print_json(const struct map *map, struct cf_detail *detail)
 {
-    const struct cf_eval *eval = &map->eval;
-    const struct cf_eval_choice *choice = &eval->choices[CF_MODEL_KOREN];
     struct cf_json *json = cf_json_new();
     cf_json_word(json, "model", map->path);
     cf_json_uint(json, "version", map->version);
-    cf_json_word(json, "kind", cf_mapping_kind_name(map->kind));
-    cf_json_real(json, "lambda", map->lambda);
-    cf_json_uint(json, "albums", map->rows);
-    cf_json_word(json, "listens", eval->options.listens);
-    cf_json_word(json, "liked", eval->options.liked ? eval->options.liked : "");
-    cf_json_uint(json, "listen_count", eval->listens.count);
-    cf_json_uint(json, "liked_count", eval->liked.count);
-    cf_json_word(json, "koren_from", choice->source == CF_EVAL_LIKES ? "likes" : "listens");
-    cf_json_real(json, "koren_alpha", choice->alpha);
-    cf_json_real(json, "koren_lambda", choice->lambda);
-    cf_json_uint(json, "seed", eval->options.seed);
-    cf_json_array(json, "unseen_albums");
-    for (enum cf_mapping_kind kind = 0; kind < CF_MAPPING_KIND_COUNT; kind++) {
-        cf_json_object(json, NULL);
-        cf_json_word(json, "kind", cf_mapping_kind_name(kind));
-        cf_json_real(json, "cosine", map->figures[kind].cosine);
-        cf_json_uint(json, "albums", map->figures[kind].albums);
-        cf_json_end(json);
-    }
-    cf_json_end(json);
-    enum cf_err err = cf_json_print(json, out, detail);
+    put_origin(json, map);
+    enum cf_err err = cf_json_print(json, stdout, detail);
     cf_json_free(json);
-    return err;
-}
-
-static enum cf_err keep_figures(const struct map *map, struct cf_detail *detail)
-{
-    char path[CF_HOME_PATH_MAX + 8];
-    snprintf(path, sizeof path, "%s.json", map->path);
-    FILE *out = fopen(path, "we");
-    enum cf_err err = out ? print_json(map, out, detail) : cf_fail_errno(detail, path);
-    if (out && fclose(out) != 0 && !err)
-        err = cf_fail_errno(detail, path);
     return err;
 }
 
 static enum cf_err tell(const struct map *map, struct cf_detail *detail)
 {
-    enum cf_err err = keep_figures(map, detail);
-    if (err || map->eval.options.json)
-        return err ? err : print_json(map, stdout, detail);
+    if (map->eval.options.json)
+        return print_json(map, detail);
     printf("%zu albums; cosine to the factors of albums that were not seen: ridge %.3f, a hidden layer %.3f\n"
            "%s, version %u: %s\n",
            map->rows, map->figures[CF_MAPPING_RIDGE].cosine, map->figures[CF_MAPPING_HIDDEN].cosine,
@@ -207,11 +224,17 @@ static enum cf_err show_info(const char *path, bool as_json, struct cf_detail *d
         cf_json_end(json);
     }
     cf_json_end(json);
+    if (map.origin)
+        cf_json_value(json, "origin", map.origin);
     if (as_json)
         err = cf_json_print(json, stdout, detail);
     else
         printf("version %u: %u numbers of %u spaces to %u, %s\n", map.version, map.inputs, map.space_count,
                map.outputs, map.hidden ? "by a hidden layer" : "linear");
+    if (!as_json && map.origin) {
+        cf_text_put(stdout, cf_str(map.origin));
+        putchar('\n');
+    }
     cf_json_free(json);
     cf_cfmap_fini(&map);
     return err;
@@ -266,7 +289,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
                                    .kind = CF_OPT_TEXT,
                                    .value = &map.out,
                                    .placeholder = "M.cfmap",
-                                   .help = "writes the model there, and its figures beside it"},
+                                   .help = "writes the model there"},
                                   {.name = "publish",
                                    .kind = CF_OPT_FLAG,
                                    .value = &map.publish,

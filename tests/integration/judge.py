@@ -27,7 +27,7 @@ def ok(*arguments, cwd):
 
 
 def refused(words, *arguments, cwd, code=1):
-    result = run(*arguments, cwd=cwd)
+    result = run(*arguments, "--json", cwd=cwd)  # which shows no progress, however slow the machine is
     assert result.code == code and words in result.err, f"{arguments}: exit {result.code}: {result.err}"
     lines = [line for line in result.err.split("\n") if line]
     assert code == 2 or len(lines) == 1, f"more than one sentence: {result.err}"

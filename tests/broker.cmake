@@ -3,6 +3,7 @@ cf_test(broker_core LABEL unit SOURCES unit/broker_core.c ${BROKER_RIG} LINK cf_
 cf_test(broker_quarantine LABEL unit SOURCES unit/broker_quarantine.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
 cf_test(broker_queries LABEL unit SOURCES unit/broker_queries.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
 cf_test(broker_bounds LABEL unit SOURCES unit/broker_bounds.c ${BROKER_RIG} LINK cf_broker SECONDS 20)
+cf_test(broker_redescribe LABEL unit SOURCES unit/broker_redescribe.c ${BROKER_RIG} LINK cf_broker SECONDS 10)
 cf_test(broker_journal LABEL unit SOURCES unit/broker_journal.c LINK cf_broker SECONDS 10)
 cf_fuzz(broker SOURCES fuzz/fuzz_broker.c sim/model_store.c LINK cf_broker)
 cf_test(broker_sim LABEL sim SOURCES sim/broker_sim.c sim/actors.c sim/checks.c sim/model_store.c LINK cf_broker

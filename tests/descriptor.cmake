@@ -2,6 +2,7 @@ cf_test(descriptor_gist_golden LABEL golden SOURCES golden/gist.c LINK cf_descri
 cf_test(descriptor_covernet_golden LABEL golden SOURCES golden/covernet.c LINK cf_descriptor m)
 cf_test(descriptor_space LABEL unit SOURCES unit/descriptor_space.c LINK cf_descriptor m)
 cf_test(descriptor_learned LABEL unit SOURCES unit/descriptor_learned.c LINK cf_descriptor m)
+cf_test(descriptor_models LABEL unit SOURCES unit/descriptor_models.c LINK cf_descriptor m)
 target_link_options(descriptor_learned PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 cf_test(descriptor_gist LABEL property SOURCES unit/descriptor_gist.c LINK cf_descriptor m)
 

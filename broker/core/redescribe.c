@@ -80,10 +80,13 @@ void redescribe_tell(struct cf_core *core, struct cf_out *out)
 
 /* ---- progress ---- */
 
-static void shard_report(struct cf_core *core, const struct cf_redescribe_shard *report)
+/* Of a shard whose own worker is here only that one is believed: who adopts names the others, too. */
+static void shard_report(struct cf_core *core, const struct worker *from,
+                         const struct cf_redescribe_shard *report)
 {
     struct redescribed_shard *shard = NULL;
-    if (report->shard.len == 0 || report->shard.len > CF_NAME_BYTES_MAX)
+    const struct worker *owner = worker_named(core, report->shard);
+    if (report->shard.len == 0 || report->shard.len > CF_NAME_BYTES_MAX || (owner && owner != from))
         return;
     HASH_FIND(hh, core->redescription.shards, report->shard.data, report->shard.len, shard);
     if (!shard) {
@@ -138,7 +141,7 @@ void redescribe_progress(struct cf_core *core, struct worker *worker, const stru
         heartbeat->redescribe_order != r->order)
         return;
     for (size_t i = 0; i < heartbeat->redescribed_count; i++)
-        shard_report(core, &heartbeat->redescribed[i]);
+        shard_report(core, worker, &heartbeat->redescribed[i]);
     r->finished = is_finished(core);
     if (!r->finished)
         return;

@@ -298,6 +298,7 @@ enum cf_leave {
     LEAVE_UNREACHABLE, /* as a death, except for leases that it has probably never seen */
 };
 struct worker *worker_find(struct cf_core *core, struct cf_bytes peer);
+struct worker *worker_named(const struct cf_core *core, struct cf_str name);
 void worker_end(struct cf_core *core, struct cf_now now, struct worker *worker, enum cf_leave why,
                 struct cf_out *out);
 void workers_run(struct cf_core *core, struct cf_now now, struct cf_out *out);

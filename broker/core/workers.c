@@ -15,7 +15,7 @@ struct worker *worker_find(struct cf_core *core, struct cf_bytes peer)
     return worker;
 }
 
-static struct worker *find_name(struct cf_core *core, struct cf_str name)
+struct worker *worker_named(const struct cf_core *core, struct cf_str name)
 {
     for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
         if (cf_str_is(name, worker->name))
@@ -157,7 +157,7 @@ static void evict_namesakes(struct cf_core *core, struct cf_now now, struct cf_b
     struct worker *old = worker_find(core, peer);
     if (old)
         worker_end(core, now, old, LEAVE_GOODBYE, out);
-    old = find_name(core, registration->name);
+    old = worker_named(core, registration->name);
     if (old)
         worker_end(core, now, old, is_same_process(old, registration) ? LEAVE_GOODBYE : LEAVE_DEATH, out);
 }

@@ -37,7 +37,8 @@ struct cf_cfmap {
     float *values;      /* that these lie in, owned; NULL when somebody else has them */
 };
 
-/* CF_E_NOT_FOUND, CF_E_CORRUPT, CF_E_BAD_VERSION, CF_E_NO_MEMORY; the sentence names the file. */
+/* CF_E_NOT_FOUND, CF_E_CORRUPT, CF_E_BAD_VERSION, CF_E_NO_MEMORY, CF_E_TOO_LARGE and what else reading a file
+ * fails with; the sentence names the file. `map` is as before then. */
 enum cf_err cf_cfmap_read(const char *path, struct cf_cfmap *map, struct cf_detail *detail) CF_MUST_CHECK;
 /* Whole or not at all. CF_E_INVALID for sizes beyond the limits, what writing a file fails with. */
 enum cf_err cf_cfmap_write(const char *path, const struct cf_cfmap *map,

@@ -142,12 +142,12 @@ static int by_name(const void *a, const void *b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-static bool is_folder(const struct cf_shards *shards, const char *name)
+bool cf_shards_is_shard(const char *folder, const char *name)
 {
     char path[CF_HOME_PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", shards->folder, name);
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return is_shard_name(name) && (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path &&
+           stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 static void discover(struct cf_shards *shards)
@@ -157,8 +157,7 @@ static void discover(struct cf_shards *shards)
         return; /* not there yet */
     size_t known = shards->slot_count;
     for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
-        if (is_shard_name(entry->d_name) && !is_known(shards, entry->d_name) &&
-            is_folder(shards, entry->d_name))
+        if (!is_known(shards, entry->d_name) && cf_shards_is_shard(shards->folder, entry->d_name))
             add_slot(shards, entry->d_name);
     closedir(folder);
     if (shards->slot_count - known > 1)

@@ -20,6 +20,9 @@ enum cf_err cf_shards_open(const char *folder, const char *private_folder, cf_sh
                            void *arg, struct cf_shards **shards, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_shards_free(struct cf_shards *shards); /* takes NULL */
 
+/* Whether that entry of the folder is a shard: a folder with the name of a worker's slot. */
+bool cf_shards_is_shard(const char *folder, const char *name);
+
 /* Looks for new shards and catches up with all. Never fails because of one shard. */
 void cf_shards_catch_up(struct cf_shards *shards);
 

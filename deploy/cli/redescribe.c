@@ -162,7 +162,7 @@ static enum cf_exit operate(struct call *call)
     return result;
 }
 
-/* Names between commas; false when there are too many. */
+/* Names between commas; false when there are too many, or none at all. */
 static bool split(struct call *call)
 {
     for (const char *at = call->spaces; at && *at;) {
@@ -173,7 +173,7 @@ static bool split(struct call *call)
             call->names[call->name_count++] = (struct cf_str){at, len};
         at += len + (at[len] == ',');
     }
-    return true;
+    return !call->spaces || call->name_count;
 }
 
 static enum cf_exit run(const struct cf_command *command, int argc, const char *const *argv)
@@ -202,7 +202,8 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
         else if (call.status && call.spaces)
             result = cf_command_misuse(command, "--status is of the last order, whatever its spaces");
         else if (!split(&call))
-            result = cf_command_misuse(command, "--space: at most %d", CF_SPACES_MAX);
+            result = cf_command_misuse(command, "--space names 1 to %d spaces, between commas: not \"%.60s\"",
+                                       CF_SPACES_MAX, call.spaces);
         else
             result = operate(&call);
     }

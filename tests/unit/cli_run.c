@@ -85,6 +85,7 @@ static void wrong_calls_exit_with_two_and_say_why(void **state)
     calls("query a --recall 1.5", CF_EXIT_USAGE, "--recall");
     calls("query a --recall nan", CF_EXIT_USAGE, "--recall");
     calls("query a --speed 9", CF_EXIT_USAGE, "--speed");
+    calls("redescribe --space ,", CF_EXIT_USAGE, "--space");
     calls("query a --for dancing", CF_EXIT_USAGE, "listening");
     calls("query a --for similar --space gist", CF_EXIT_USAGE, "--for");
     calls("query a --space auto --spaces gist=1", CF_EXIT_USAGE, "--spaces");

@@ -9,12 +9,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/descriptor/cfmap.h"
 #include "common/image/image.h"
 #include "tests/unit/store_folder.h"
 #include "workers/descriptor/redescribing.h"
@@ -176,6 +178,7 @@ static pid_t own(const char *name)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a check fails */
         int file = open(path, O_RDWR | O_CREAT, 0600);
         if (file < 0 || fcntl(file, F_SETLK, &lock) != 0 || write(ready[1], &byte, 1) != 1)
             _exit(1);
@@ -188,6 +191,54 @@ static pid_t own(const char *name)
     return child;
 }
 
+static const struct cf_redescribe_part *part_of(const struct cf_redescribe_slice *slice, const char *shard)
+{
+    for (size_t i = 0; i < slice->part_count; i++)
+        if (strcmp(slice->parts[i].shard, shard) == 0)
+            return &slice->parts[i];
+    fail_msg("%s is not among them", shard);
+    return NULL;
+}
+
+/* A model whose numbers are finite, and whose vectors are not. */
+static void what_is_not_finite_is_counted_and_not_kept(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    static float means[256], scales[256], last[256], shift[1];
+    for (size_t i = 0; i < 256; i++) {
+        means[i] = -3e38F;
+        scales[i] = 3e38F;
+        last[i] = i % 2 ? 1 : -1;
+    }
+    const struct cf_cfmap map = {.version = 1,
+                                 .inputs = 256,
+                                 .outputs = 1,
+                                 .spaces = {{"gray16", 1, 256}},
+                                 .space_count = 1,
+                                 .means = means,
+                                 .scales = scales,
+                                 .last = last,
+                                 .last_shift = shift};
+    assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "data/models"), CF_OK);
+    assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "data/models/cf-1.cfmap"), CF_OK);
+    assert_int_equal(cf_cfmap_write(path, &map, NULL), CF_OK);
+    assert_int_equal(cf_spaces_enable(&config, &home, NULL, NULL), CF_OK);
+    struct cf_redescribe_slice slice = {.order = 7, .spaces = {[CF_SPACE_CF] = true}};
+    fill("descriptor-3");
+    struct rig rig = open_rig("descriptor-3");
+    run_to_end(&rig, &slice);
+    assert_int_equal(slice.parts[0].done, 0);
+    assert_int_equal(slice.parts[0].no_thumbnail, 1);
+    assert_int_equal(slice.parts[0].failed, ALBUMS + 1);
+    float found[1];
+    assert_int_equal(cf_shard_vector(cf_describing_shard(rig.describing, NULL), cf_str("album-00"),
+                                     cf_str("cf"), 1, found, 1, NULL),
+                     CF_E_NOT_FOUND);
+    close_rig(&rig);
+}
+
 static void an_orphan_is_adopted_and_an_owned_shard_is_not(void **state)
 {
     (void)state;
@@ -197,14 +248,23 @@ static void an_orphan_is_adopted_and_an_owned_shard_is_not(void **state)
     fill("descriptor-2");
     assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "run"), CF_OK);
     assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    static const char *const strays[] = {"data/shards/notes", "data/shards/descriptor-2.bak"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "%s", strays[i]), CF_OK);
+        assert_int_equal(
+            i ? cf_file_make_dirs(path, NULL) : cf_file_publish(path, (struct cf_bytes){0}, NULL), CF_OK);
+    }
     pid_t owner = own("descriptor-1");
     struct rig rig = open_rig("descriptor-0");
     start(&slice, 3);
     slice.adopts = true;
     run_to_end(&rig, &slice);
-    assert_int_equal(slice.part_count, 2);
-    assert_string_equal(slice.parts[1].shard, "descriptor-2");
-    assert_int_equal(slice.parts[1].done, ALBUMS);
+    /* Of the owned one it is told that it is unfinished; what else lies there is no shard. */
+    assert_int_equal(slice.part_count, 3);
+    assert_true(part_of(&slice, "descriptor-2")->finished);
+    assert_int_equal(part_of(&slice, "descriptor-2")->done, ALBUMS);
+    assert_false(part_of(&slice, "descriptor-1")->finished);
+    assert_int_equal(part_of(&slice, "descriptor-1")->total, 0);
     /* It was let go. */
     struct cf_shard *shard = NULL;
     assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "data/shards/descriptor-2"), CF_OK);
@@ -230,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_missing_is_added_once),
         cmocka_unit_test(an_orphan_is_adopted_and_an_owned_shard_is_not),
+        cmocka_unit_test(what_is_not_finite_is_counted_and_not_kept),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     cf_spaces_unload();

@@ -148,7 +148,7 @@ static enum cf_err take_decoded(struct cf_describing *describing, struct failure
     return failure->err = err;
 }
 
-static bool is_finite(const float *values, size_t dim)
+bool cf_vector_is_finite(const float *values, size_t dim)
 {
     for (size_t i = 0; i < dim; i++)
         if (!isfinite(values[i]))
@@ -167,7 +167,7 @@ static enum cf_err compute(struct cf_describing *describing, struct cf_shard_vec
                                       CF_THUMB_SIDE, describing->values[i], &flat, &failure->detail);
         if (err != CF_OK)
             return cover_failed(failure, err);
-        if (!is_finite(describing->values[i], space->dim))
+        if (!cf_vector_is_finite(describing->values[i], space->dim))
             return cover_failed(failure, cf_fail(&failure->detail, CF_E_BAD_VECTOR,
                                                  "its %s vector is not finite", space->name));
         vectors[(*count)++] =

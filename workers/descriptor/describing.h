@@ -30,4 +30,6 @@ void cf_describing_lose_shard(struct cf_describing *describing);
  * batch only opens the shard. */
 void cf_describing_run(struct cf_describing *describing, struct cf_cover_batch *batch);
 
+bool cf_vector_is_finite(const float *values, size_t dim);
+
 #endif

@@ -9,7 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/image/image.h"
-#include "common/store/shard.h"
+#include "common/store/shards.h"
 
 enum { SLICE_ALBUMS = 16, SLICE_LOOKS = 4096, RETRY_MS = 1000, FREE_MS = 5000, DROPS_MAX = 16 };
 
@@ -23,6 +23,7 @@ struct part {
     size_t after_len;
     struct cf_shard *adopted; /* NULL: not open, or our own */
     uint64_t free_since_ms;   /* nobody holds its slot; 0 unknown */
+    bool owned;               /* somebody else does it, or is about to */
     bool complained;
 };
 
@@ -122,16 +123,15 @@ static bool is_owned(const struct cf_redescribing *r, const char *name)
     return owned;
 }
 
-/* Shards that nobody serves. One whose owner comes back before its turn is dropped again: he does it himself.
- */
-static void find_orphans(struct cf_redescribing *r)
+/* All of the fleet's, whoever serves them. */
+static void find_shards(struct cf_redescribing *r)
 {
     char path[CF_HOME_PATH_MAX];
     if (cf_home_path(r->home, path, sizeof path, NULL, "data/shards") != CF_OK)
         return;
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && (entry = readdir(folder));)
-        if (entry->d_name[0] != '.' && !knows(r, entry->d_name) && !is_owned(r, entry->d_name))
+        if (cf_shards_is_shard(path, entry->d_name))
             add_part(r, entry->d_name);
     if (folder)
         closedir(folder);
@@ -142,6 +142,28 @@ static void drop_part(struct cf_redescribing *r, size_t i)
     let_go(&r->parts[i]);
     r->part_count--;
     memmove(&r->parts[i], &r->parts[i + 1], (r->part_count - i) * sizeof r->parts[0]);
+}
+
+/* Owners that came back do their shards themselves, from the beginning. */
+static void give_back_owned(struct cf_redescribing *r)
+{
+    for (size_t i = r->part_count; i-- > 1;) {
+        struct part *part = &r->parts[i];
+        if (part->told.finished)
+            continue;
+        if (!r->adopts) {
+            drop_part(r, i);
+            continue;
+        }
+        bool owned = is_owned(r, part->told.shard);
+        if (owned && !part->owned) {
+            let_go(part);
+            struct part anew = {.phase = COUNTING};
+            memcpy(anew.told.shard, part->told.shard, sizeof anew.told.shard);
+            *part = anew;
+        }
+        part->owned = owned;
+    }
 }
 
 static void begin(struct cf_redescribing *r, const struct cf_redescribe_slice *slice)
@@ -224,6 +246,8 @@ static enum cf_err compute(struct cf_redescribing *r, const size_t *missing, siz
         bool constant;
         err = cf_describe(r->describer, space, r->rgb, CF_THUMB_SIDE, CF_THUMB_SIDE, r->values[missing[i]],
                           &constant, detail);
+        if (err == CF_OK && !cf_vector_is_finite(r->values[missing[i]], space->dim))
+            err = cf_fail(detail, CF_E_BAD_VECTOR, "its %s vector is not finite", space->name);
         vectors[i] =
             (struct cf_shard_vector){cf_str(space->name), space->version, r->values[missing[i]], space->dim};
     }
@@ -347,16 +371,8 @@ static void report(const struct cf_redescribing *r, struct cf_redescribe_slice *
     slice->finished = true;
     for (size_t i = 0; i < r->part_count; i++) {
         slice->parts[i] = r->parts[i].told;
-        slice->finished = slice->finished && r->parts[i].told.finished;
+        slice->finished = slice->finished && (r->parts[i].told.finished || r->parts[i].owned);
     }
-}
-
-/* Owners that came back do their shards themselves. */
-static void drop_owned(struct cf_redescribing *r)
-{
-    for (size_t i = r->part_count; i-- > 1;)
-        if (!r->parts[i].told.finished && (!r->adopts || is_owned(r, r->parts[i].told.shard)))
-            drop_part(r, i);
 }
 
 void cf_redescribing_run(struct cf_redescribing *r, struct cf_redescribe_slice *slice)
@@ -365,12 +381,12 @@ void cf_redescribing_run(struct cf_redescribing *r, struct cf_redescribe_slice *
     if (slice->order != r->order)
         begin(r, slice);
     r->adopts = slice->adopts;
-    drop_owned(r);
     if (r->adopts)
-        find_orphans(r);
+        find_shards(r);
+    give_back_owned(r);
     bool busy = false;
     for (size_t i = 0; i < r->part_count && !busy; i++)
-        if (r->parts[i].phase != FINISHED)
+        if (r->parts[i].phase != FINISHED && !r->parts[i].owned)
             busy = work_on(r, &r->parts[i], now_ms);
     slice->pause_ms = busy ? 0 : RETRY_MS;
     report(r, slice);

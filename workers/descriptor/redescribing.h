@@ -5,7 +5,8 @@
  * Works in slices of a few albums with one synced write each, on the compute thread between batches of fresh
  * covers. A worker does its own shard; one that `adopts` also does shards without an owner (of a slot that
  * was removed): it opens them as their owner would, once their slot's lock was free for some seconds, and
- * lets go as soon as it is not.
+ * lets go as soon as it is not. Of shards with an owner it tells, too, that they are unfinished: he may not
+ * have come so far that the broker knows of him.
  */
 #ifndef CF_WORKERS_DESCRIPTOR_REDESCRIBING_H
 #define CF_WORKERS_DESCRIPTOR_REDESCRIBING_H
@@ -21,7 +22,7 @@ struct cf_redescribe_part {
     uint64_t total;        /* albums that lacked a vector when it was begun; 0 until they are counted */
     uint64_t done;         /* have all vectors now */
     uint64_t no_thumbnail; /* came with vectors of their own: there is nothing to describe */
-    uint64_t failed;       /* the thumbnail is damaged: the log says which */
+    uint64_t failed;       /* the thumbnail is damaged, or a vector not finite: the log says which */
     bool finished;
 };
 
@@ -33,7 +34,7 @@ struct cf_redescribe_slice {
     /* Out: */
     struct cf_redescribe_part parts[CF_REDESCRIBE_SHARDS_MAX];
     size_t part_count;
-    bool finished;     /* all of them */
+    bool finished;     /* all that have no other owner */
     uint64_t pause_ms; /* until there may be more to do; 0: at once */
 };
 

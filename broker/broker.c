@@ -434,16 +434,12 @@ static void end_early(struct cf_broker *broker, struct cf_now now)
         (void)wake_end(broker, now);
 }
 
-/* A walk through the journal commits what is open. What waits for that commit is told first, so that a
+/* A walk through the journal commits what is open. What waits for that commit is held first, so that a
  * failure later in the wake cannot refuse what is on disk. */
-static void settle_all(struct cf_broker *broker, struct cf_now now)
+static void commit_before_walk(struct cf_broker *broker, struct cf_now now)
 {
-    struct cf_detail detail = {0};
     if (cf_journal_batch_bytes(broker->journal))
         (void)wake_end(broker, now);
-    enum cf_err err = broker->journal ? settle(broker, &detail) : CF_OK;
-    if (err)
-        undo(broker, now, err, &detail);
 }
 
 static bool may_walk(enum cf_kind kind)
@@ -479,7 +475,7 @@ static void receive(struct cf_broker *broker, const struct cf_frames *frames, en
         return;
     }
     if (may_walk(msg.kind) && broker->journal)
-        settle_all(broker, now);
+        commit_before_walk(broker, now);
     if (from == CF_OUT_CLIENT)
         cf_core_client(broker->core, now, peer, &msg, frames->frame[1], &broker->out);
     else

@@ -259,9 +259,9 @@ static enum cf_err walk_family(struct walk *walk, enum family family, struct cf_
                                struct cf_detail *detail)
 {
     struct cf_kv_iter *iter = NULL;
-    /* Iterators see what is committed; with sync, since this batch may hold what is about to be acknowledged.
+    /* Iterators see what is committed; what this batch promises is told when the wake's own sync is done.
      */
-    enum cf_err err = cf_journal_commit(walk->journal, true, detail);
+    enum cf_err err = cf_journal_commit(walk->journal, false, detail);
     if (!err)
         err = cf_kv_iter_new(walk->journal->kv, family, from, &iter, detail);
     if (err)

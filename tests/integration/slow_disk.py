@@ -39,12 +39,16 @@ def queries_do_not_wait_for_the_disk(folder):
         del fleet.env["LD_PRELOAD"]
         fleet.wait_ready()
         slow.write_text("")
-        pushing = subprocess.Popen([f.BIN / "coverfleet", "push", f"fresh={covers / rows[0]['cover']}", "--json"],
-                                   env=fleet.env, stdout=subprocess.DEVNULL)
-        f.wait_for(lambda: fleet.run("show", "fresh").code == 0, 30, "the broker to have the push")
-        assert len(fleet.neighbors(rows[0]["album"], "-k", 3)) == 3
-        assert pushing.poll() is None, "a push was acknowledged before the disk had it"
-        slow.unlink()
+        try:
+            pushing = subprocess.Popen([f.BIN / "coverfleet", "push", f"fresh={covers / rows[0]['cover']}", "--json"],
+                                       env=fleet.env, stdout=subprocess.DEVNULL)
+            f.wait_for(lambda: sum(fleet.counts().values()) > len(rows), 30, "the broker to have the push")
+            assert len(fleet.neighbors(rows[0]["album"], "-k", 3)) == 3
+            f.wait_for(lambda: all(i["generation"] for i in fleet.status()["indexes"]), 30, "an index, told meanwhile")
+            assert len(fleet.neighbors(rows[0]["album"], "-k", 3)) == 3
+            assert pushing.poll() is None, "a push was acknowledged before the disk had it"
+        finally:
+            slow.unlink()
         assert pushing.wait(30) == 0
         f.wait_for(lambda: fleet.run("query", "fresh").code == 0, 30, "the pushed cover to be found")
 

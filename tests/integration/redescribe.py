@@ -86,7 +86,7 @@ def gained_while_it_works(folder):
         assert fleet.run("query", old[0]["album"], "--space", "copy").code == 1  # not described there yet
         assert fleet.neighbors(old[0]["album"], "--space", "gist", "-k", "3")
         order = fleet.ok("redescribe", "--json").json()
-        assert not order["finished"] and order["spaces"] == ["gray16", "gist", "copy", "style"], order
+        assert not order["finished"] and order["spaces"] == ["gray16", "gist", "copy", "style", "cf"], order
         f.wait_for(lambda: progress(fleet)["done"] >= 16, 60, "the first albums to be described again")
         fleet.restart("descriptor-0")
         assert push(fleet, covers, fresh)["described"] == 100

@@ -143,6 +143,20 @@ static enum cf_exit wait_for_end(struct call *call, struct cf_reply **reply)
     return result;
 }
 
+/* Workers that left for a new model are back in a moment: who finds none asks again for as long as an answer
+ * may take. */
+static enum cf_exit ask(struct call *call, const struct cf_msg *request, struct cf_reply **reply)
+{
+    const uint64_t until_ms = cf_clock_mono_ms() + call->fleet.deadline_ms;
+    struct cf_detail detail = {""};
+    enum cf_err err;
+    while ((err = cf_client_call(call->fleet.client, request, call->fleet.deadline_ms, reply, &detail)) ==
+               CF_E_NO_WORKER &&
+           cf_clock_mono_ms() < until_ms)
+        (void)poll(NULL, 0, POLL_MS);
+    return err ? cf_fleet_say(&call->fleet, cf_str(""), err, &detail) : CF_EXIT_DONE;
+}
+
 static enum cf_exit operate(struct call *call)
 {
     struct cf_reply *reply = NULL;
@@ -153,7 +167,7 @@ static enum cf_exit operate(struct call *call)
                        .space_count = call->name_count}};
     enum cf_exit result = cf_fleet_open(&call->fleet);
     if (!result)
-        result = cf_fleet_call(&call->fleet, &request, cf_str(""), &reply);
+        result = ask(call, &request, &reply);
     if (!result && call->wait && reply->msg.redescribed.order)
         result = wait_for_end(call, &reply);
     if (!result)

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """From listens to neighbours: a mapping is trained on a fleet's own vectors, published, served as the space cf, asked for
 albums that nobody has played and for a cover never seen before, and refreshed by a second one."""
+import json
 import random
+import subprocess
 
 import fleet as f
 import versions as v
@@ -42,6 +44,15 @@ def restarted(fleet):
         return started >= 4
     f.wait_for(all_left, 60, "every worker to start anew")
     fleet.wait_ready()
+
+
+def ordered_at_once(fleet):
+    """While the workers still have the old model, or are on their way to the next."""
+    order = subprocess.Popen([f.BIN / "coverfleet", "redescribe", "--space", "cf", "--wait", "--deadline", "60s", "--json"],
+                             env=fleet.env, text=True, stdout=subprocess.PIPE)
+    v.until(fleet, lambda: order.poll() is not None, "the order to be done")
+    done = json.loads(order.communicate()[0])
+    assert order.returncode == 0 and done["done"] == done["total"] > 0, done
 
 
 def ask(fleet, *arguments):
@@ -94,8 +105,7 @@ def unplayed_albums_have_listening_neighbours(folder):
         assert second["version"] == 2
         info = fleet.ok("map", "info", models / "cf-2.cfmap", "--json").json()
         assert "cf" not in [s["space"] for s in info["spaces"]], info
-        restarted(fleet)
-        fleet.ok("redescribe", "--space", "cf", "--wait", "--json")
+        ordered_at_once(fleet)
         v.until(fleet, lambda: (models / "cf-served").exists() and (models / "cf-served").read_text() == "2\n",
                 "the second mapping to be served")
         answers_by_listening(fleet, folder, rows, unplayed, fresh)

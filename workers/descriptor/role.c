@@ -336,9 +336,11 @@ static void submit(struct cf_descriptor *descriptor, struct cf_cover_batch *batc
 
 /* ---- describing again ---- */
 
-/* Fresh covers come first, but for a slice a second. */
+/* Fresh covers come first, but for a slice a second; and a look for other models comes before an order. */
 static bool slice_is_due(const struct cf_descriptor *descriptor, uint64_t now_ms)
 {
+    if (descriptor->stale || descriptor->look_ms == 0)
+        return false;
     if (!descriptor->redescribing || !descriptor->order.order || now_ms < descriptor->slice_due_ms)
         return false;
     return descriptor->waiting_count == 0 || now_ms >= descriptor->sliced_ms + SLICE_EVERY_MS;
@@ -378,6 +380,7 @@ static void take_order(struct cf_descriptor *descriptor, const struct cf_redescr
 {
     descriptor->order = (struct cf_redescribe_order){.order = order->order, .adopts = order->adopts};
     descriptor->slice_due_ms = 0;
+    descriptor->look_ms = 0; /* it may be for a model that came just now */
     memset(descriptor->wanted, 0, sizeof descriptor->wanted);
     for (size_t i = 0; i < order->space_count; i++)
         for (size_t space = cf_space_from(0); space < CF_SPACE_COUNT; space = cf_space_from(space + 1))

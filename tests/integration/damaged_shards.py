@@ -12,7 +12,7 @@ def xor_every(path, step):
     data = bytearray(path.read_bytes())
     for i in range(0, len(data), step):
         data[i] ^= 0x55
-    data[-20] ^= 0x55
+    data[-64:] = bytes(byte ^ 0x55 for byte in data[-64:])  # where a table says what is where
     path.write_bytes(data)
 
 

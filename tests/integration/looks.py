@@ -1,7 +1,6 @@
-"""A small run of the bench of looks: drawn samples as pictures, labels that tell nothing, a fleet of every role."""
+"""A small run of the bench of looks: drawn samples as pictures, their styles as genres, a fleet of every role."""
 import json
 import subprocess
-import zlib
 
 import fleet as f
 
@@ -17,8 +16,7 @@ def attacked_covers_are_found_and_counted(folder):
     covers, out = folder / "covers", folder / "out"
     rows = f.samples(covers, 240)
     out.mkdir()
-    genres = {row["album"]: ("first", "second")[zlib.crc32(row["album"].encode()) % 2] for row in rows}
-    (covers / "labels.tsv").write_text("cover\tgenre\n" + "".join(f"{r['cover']}\t{genres[r['album']]}\n" for r in rows))
+    (covers / "labels.tsv").write_text("cover\tgenre\n" + "".join(f"{r['cover']}\t{r['genre']}\n" for r in rows))
     with f.Fleet() as fleet:
         arguments = ("--queries", 24, "--labels", covers / "labels.tsv", "--seed", 5, covers)
         done = run_bench(fleet, out, *arguments)
@@ -49,9 +47,9 @@ def check(table, text):
         assert abs(table["single_mean"][space]["recall1"] - mean) < 1e-9
         assert by_name["JPEG 50"]["spaces"][space]["recall1"] > 0.9, "a cover that was compressed is not found"
     assert by_name["hardest"]["spaces"]["gray16"]["recall1"] < 0.6, "the hardest attack does nothing"
-    # The genres have nothing to do with the pictures.
-    for auc in table["genre_auc"].values():
-        assert abs(auc - 0.5) < 0.15, table["genre_auc"]
+    # The nearest of a drawn cover are nearly always of its own style.
+    for space in ("gist", "copy"):
+        assert table["genre_auc"][space] > 0.9, table["genre_auc"]
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ static enum cf_exit print(const struct call *call, const struct cf_redescribed *
     return redescribed->finished && sum_up(redescribed).failed ? CF_EXIT_PARTLY : CF_EXIT_DONE;
 }
 
-/* Asks again and again until it is finished, or another order took its place. */
+/* Asks again and again until it is finished; another order in its place is an error. */
 static enum cf_exit wait_for_end(struct call *call, struct cf_reply **reply)
 {
     const struct cf_msg request = {.kind = CF_KIND_REDESCRIBE, .redescribe = {.op = CF_REDESCRIBE_STATUS}};
@@ -140,6 +140,13 @@ static enum cf_exit wait_for_end(struct call *call, struct cf_reply **reply)
         result = cf_fleet_call(&call->fleet, &request, cf_str(""), reply);
     }
     cf_progress_clear(&progress);
+    if (!result && (*reply)->msg.redescribed.order != order) {
+        struct cf_detail detail = {""};
+        enum cf_err err = cf_fail(&detail, CF_E_SUPERSEDED,
+                                  "a newer order took the place of this one before it was done: order its "
+                                  "spaces again");
+        result = cf_fleet_say(&call->fleet, cf_str(""), err, &detail);
+    }
     return result;
 }
 

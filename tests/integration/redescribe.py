@@ -2,6 +2,9 @@
 """A fleet that gains spaces: albums at rest get their vectors from their thumbnails, each once, while pushes and queries
 go on and workers are killed; a shard whose slot was removed is done too."""
 
+import signal
+import subprocess
+
 import numpy
 
 import fleet as f
@@ -127,6 +130,21 @@ def a_shard_without_an_owner(folder):
         check_vectors(fleet, folder, covers, rows, 0)
 
 
+def a_newer_order_ends_the_wait_for_an_older_one(folder):
+    rows = f.samples(folder / "covers", 30)
+    with f.Fleet(folder / "home", config=OLD, descriptors=1) as fleet:
+        push(fleet, folder / "covers", rows)
+        start_anew(fleet)
+        fleet.processes["descriptor-0"].send_signal(signal.SIGSTOP)  # so that the first one cannot be done
+        waiting = subprocess.Popen([f.BIN / "coverfleet", "redescribe", "--space", "copy", "--wait"], env=fleet.env,
+                                   text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        f.wait_for(lambda: progress(fleet)["spaces"] == ["copy"], 30, "the first order")
+        fleet.ok("redescribe", "--space", "style")
+        said = waiting.communicate(timeout=30)[1]
+        fleet.processes["descriptor-0"].send_signal(signal.SIGCONT)
+        assert waiting.returncode == 1 and "superseded" in said, (waiting.returncode, said)
+
+
 def a_bad_model_stops_the_fleet(folder):
     bad = folder / "bad.bin"
     bad.write_bytes(b"CVRNET\r\n" + bytes(100))
@@ -143,4 +161,5 @@ def a_bad_model_stops_the_fleet(folder):
 
 
 if __name__ == "__main__":
-    f.main([gained_while_it_works, a_shard_without_an_owner, a_bad_model_stops_the_fleet])
+    f.main([gained_while_it_works, a_shard_without_an_owner, a_newer_order_ends_the_wait_for_an_older_one,
+            a_bad_model_stops_the_fleet])

@@ -189,7 +189,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .kind = CF_OPT_TEXT,
          .value = &o->liked,
          .placeholder = "U.tsv",
-         .help = "older thumbs: what covers are compared with (default: all listens)"},
+         .help = "older thumbs: trained on, and what covers are compared with (default: all listens)"},
         {.name = "covers",
          .kind = CF_OPT_TEXT,
          .value = &o->covers,

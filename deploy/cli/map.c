@@ -298,7 +298,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
                                    .kind = CF_OPT_UINT,
                                    .value = &o->threads,
                                    .low = 1,
-                                   .high = 256,
+                                   .high = CF_CREW_THREADS_MAX,
                                    .placeholder = "N",
                                    .help = "for training (default: all processors)"},
                                   {.name = "seed",

@@ -139,6 +139,13 @@ enum cf_err cf_eval_read(struct cf_eval *eval, struct cf_detail *detail)
     return err;
 }
 
+enum cf_exit cf_eval_say(const struct cf_eval *eval, enum cf_err err, const struct cf_detail *detail)
+{
+    if (err && !eval->told)
+        cf_say(eval->command->name, cf_str(""), err, detail);
+    return cf_exit_of(err);
+}
+
 static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
 {
     enum cf_err err = cf_eval_read(eval, detail);
@@ -237,9 +244,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
             result = cf_command_misuse(command, "%.60s: only options are taken", args.rest[0]);
         else {
             enum cf_err err = eval_all(&eval, &detail);
-            if (err)
-                cf_say(command->name, cf_str(""), err, &detail);
-            result = cf_exit_of(err);
+            result = cf_eval_say(&eval, err, &detail);
         }
     }
     cf_eval_fini(&eval);

@@ -72,6 +72,7 @@ struct cf_eval {
     size_t leaks; /* listens and likes that were taken out of training, since they are judged */
     struct cf_eval_look looks[CF_SPACE_COUNT];
     size_t look_count;
+    bool told; /* the process that described has said already what is wrong */
     struct cf_eval_choice choices[CF_MODEL_KIND_COUNT]; /* of the models, once they are trained */
     struct cf_eval_result results[CF_EVAL_RESULTS_MAX];
     size_t result_count;
@@ -114,6 +115,8 @@ int cf_eval_compare_numbers(const void *a, const void *b);
 /* The tables that the options name, as they stand. */
 enum cf_err cf_eval_read(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_eval_fini(struct cf_eval *eval);
+/* Says what is wrong (CF_OK: nothing) unless that was told, and gives the exit code. */
+enum cf_exit cf_eval_say(const struct cf_eval *eval, enum cf_err err, const struct cf_detail *detail);
 
 /* Adds a result with room for its scores. NULL when memory is short. */
 struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum cf_eval_by by);

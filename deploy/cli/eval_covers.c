@@ -90,7 +90,7 @@ static enum cf_exit write_vectors(const struct cf_eval *eval, const struct cf_sp
                                : cf_describe_many(eval->command, &describe);
 }
 
-static enum cf_err write_apart(const struct cf_eval *eval, const struct cf_space *space, const char *vectors,
+static enum cf_err write_apart(struct cf_eval *eval, const struct cf_space *space, const char *vectors,
                                const char *ids, struct cf_detail *detail)
 {
     int status = 0;
@@ -105,6 +105,7 @@ static enum cf_err write_apart(const struct cf_eval *eval, const struct cf_space
         return cf_fail_errno(detail, "describing the covers");
     bool done =
         WIFEXITED(status) && (WEXITSTATUS(status) == CF_EXIT_DONE || WEXITSTATUS(status) == CF_EXIT_PARTLY);
+    eval->told = !done && WIFEXITED(status);
     return done ? CF_OK
                 : cf_fail(detail, CF_E_INVALID, "%.200s: the covers have no vectors of %s",
                           eval->options.fleet ? "the fleet" : eval->options.covers, space->name);

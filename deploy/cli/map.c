@@ -322,9 +322,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
             err = train(&map, &detail);
         if (!err && args.rest_count == 1)
             err = tell(&map, &detail);
-        if (err)
-            cf_say(command->name, cf_str(""), err, &detail);
-        result = cf_exit_of(err);
+        result = cf_eval_say(&map.eval, err, &detail);
     }
     cf_eval_fini(&map.eval);
     cf_args_free(&args);

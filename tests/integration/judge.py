@@ -170,6 +170,7 @@ def bad_tables_are_one_sentence(folder):
     bad("bad.tsv", "user\talbum\ttime\nu1\ta1\tyesterday\n", "bad.tsv:2: the time must be seconds", thumbs=False)
     bad("bad.tsv", "user\talbum\n", "there are no listens in it", thumbs=False)
     refused("No such file", "--listens", "nowhere.tsv", "--thumbs", "thumbs.tsv", cwd=folder)
+    refused("nowhere.tsv: No such file", *TABLES, "--covers", "nowhere.tsv", cwd=folder)
     refused("are needed", "--listens", "listens.tsv", cwd=folder, code=2)
     refused("either --covers or --fleet", *TABLES, "--covers", "covers.tsv", "--fleet", cwd=folder, code=2)
 

@@ -143,6 +143,8 @@ enum cf_exit cf_eval_say(const struct cf_eval *eval, enum cf_err err, const stru
 {
     if (err && !eval->told)
         cf_say(eval->command->name, cf_str(""), err, detail);
+    if (err && eval->options.json)
+        cf_say_json(cf_str(cf_err_name(err)), cf_str(detail->text));
     return cf_exit_of(err);
 }
 

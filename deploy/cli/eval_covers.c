@@ -1,5 +1,6 @@
 /* Covers as a model: the pictures of a table described as a fleet would, then distances to what each user
  * liked. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -85,7 +86,9 @@ static enum cf_exit write_vectors(const struct cf_eval *eval, const struct cf_sp
                                                  .threads = (unsigned)eval->options.threads,
                                                  .json = eval->options.json};
     const struct cf_vectors_options export = {space, vectors, ids, NULL};
-    (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* what is printed there is the report alone */
+    /* What is printed there is the report alone: people see the counts of covers beside it, machines do not. */
+    int beside = eval->options.json ? open("/dev/null", O_WRONLY | O_CLOEXEC) : STDERR_FILENO;
+    (void)dup2(beside, STDOUT_FILENO);
     return eval->options.fleet ? cf_vectors_export(&export, eval->command->name, false)
                                : cf_describe_many(eval->command, &describe);
 }

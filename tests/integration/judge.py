@@ -31,6 +31,7 @@ def refused(words, *arguments, cwd, code=1):
     assert result.code == code and words in result.err, f"{arguments}: exit {result.code}: {result.err}"
     lines = [line for line in result.err.split("\n") if line]
     assert code == 2 or len(lines) == 1, f"more than one sentence: {result.err}"
+    assert code == 2 or list(json.loads(result.out)) == ["error", "detail"], f"no error for machines: {result.out}"
 
 
 def write(path, header, rows):

@@ -55,6 +55,7 @@ static void plan_header(struct cf_ann_building *b)
     h->slot_count = s->has_ids ? cf_ann_slot_count(s->count) : 0;
     h->scale_exponent = s->scale_exponent;
     h->row_dims = cf_ann_row_dims_of(h->dim);
+    h->row_codes = cf_ann_row_codes_of(h->dim);
     h->leaf_count = s->held_count ? s->count / CF_ANN_LEAF_MEAN : 0;
     h->proj = h->leaf_count ? cf_ann_proj_of(h->dim) : 0;
     h->leaf_dims = cf_ann_leaf_dims_of(h->proj);

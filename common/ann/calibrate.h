@@ -8,9 +8,9 @@
  * recall of every narrower search. A plan is the least costly one at which the lower confidence bound
  * (one-sided, 95 %) of the mean recall reaches the grid's value, for all kinds but the mixtures alike; for
  * queries that are farther from all leaves than nearly all of these, the mixtures count too. What costs as much
- * as measuring every row is not planned. Rows in eight bits lose some of the order by themselves: for a recall
+ * as measuring every row is not planned. Rows may lose some of the order by themselves: for a recall
  * that measuring all of them would not give, a plan may lose a quarter of the allowance on top of their loss.
- * Between two points of the grid plans are interpolated. */
+ * Between two points of the grid plans are interpolated, towards a larger k twice as fast as in proportion. */
 #ifndef CF_ANN_CALIBRATE_H
 #define CF_ANN_CALIBRATE_H
 

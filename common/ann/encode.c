@@ -9,21 +9,35 @@
 #define HALF_MOST 65504.0f
 static const float zeros[CF_ANN_DIM_MAX];
 
-void cf_ann_encode_row(const float *d, const float *steps, uint32_t dim, uint32_t row_dims, float magnitude,
+/* What the first code of each value leaves, in parts of it; nothing beyond the range of a second one. */
+static void encode_fine(const float *values, float zero, float factor, uint32_t dim, const int8_t *codes,
+                        int8_t *fine)
+{
+    for (uint32_t j = 0; j < dim; j++) {
+        float part = ((values[j] - zero) * factor - (float)codes[j]) * CF_ANN_FINE;
+        fine[j] = (int8_t)lrintf(fminf(fmaxf(part, -CF_ANN_FINE / 2), CF_ANN_FINE / 2));
+    }
+}
+
+void cf_ann_encode_row(const struct cf_ann_header *h, const float *d, const float *steps, float magnitude,
                        uint8_t *row)
 {
     const struct cf_ann_train_kernels *kernels = cf_ann_train_kernels();
     struct cf_ann_row_head head = {0};
     int8_t *codes = (int8_t *)row + sizeof head;
+    uint32_t dim = h->dim;
     float values[CF_ANN_DIM_MAX], least, most;
 
     kernels->divide(d, steps, dim, values, &least, &most);
     head.offset = least + (most - least) / 2;
     head.scale = (most - least) / 254;
-    kernels->round(values, head.offset, head.scale > 0 ? 1 / head.scale : 0, dim, codes);
-    memset(codes + dim, 0, row_dims - dim);
+    float factor = head.scale > 0 ? 1 / head.scale : 0;
+    memset(codes, 0, h->row_codes);
+    kernels->round(values, head.offset, factor, dim, codes);
+    if (h->row_codes > h->row_dims)
+        encode_fine(values, head.offset, factor, dim, codes, codes + h->row_dims);
     for (uint32_t j = 0; j < dim; j++) {
-        float part = head.scale * (float)codes[j];
+        float part = head.scale * cf_ann_row_level(h, codes, j);
         values[j] = steps[j] * (head.offset + part);
     }
     head.norm = cf_ann_distance_kernel()(values, zeros, dim);
@@ -32,8 +46,8 @@ void cf_ann_encode_row(const float *d, const float *steps, uint32_t dim, uint32_
     memcpy(row, &head, sizeof head);
 }
 
-/* The levels whose direction is nearest to u's, out of tries from `first` to 20 twentieths of the range. Returns
- * with u·h; 0 when u is zero. */
+/* The levels whose direction is nearest to u's, out of tries from `first` to 20 twentieths of the range.
+ * Returns with u·h; 0 when u is zero. */
 static float best_levels(const float *u, const float *weights, uint32_t count, unsigned first, unsigned by,
                          float *levels)
 {
@@ -67,7 +81,8 @@ void cf_ann_encode_short(const float *y, const float *short_steps, uint32_t proj
         weights[j] = short_steps[j] * short_steps[j];
     }
     /* The weights undo the steps, so that the square of u is that of y. */
-    float with = best_levels(u, weights, proj, 10, 2, levels), square = cf_ann_train_kernels()->dot(y, y, proj);
+    float with = best_levels(u, weights, proj, 10, 2, levels),
+          square = cf_ann_train_kernels()->dot(y, y, proj);
     head.scale = with > 0 ? square / with : 0;
     memcpy(out, &head, sizeof head);
     for (uint32_t j = 0; j < proj; j += 2)
@@ -92,13 +107,14 @@ struct cf_ann_code cf_ann_encode_entry(const float *y, const float *centroid, ui
         code.nibbles[j] = (uint8_t)(((int)levels[j] + 15) / 2);
     code.scale = 2 * alpha;
     /* |r|² + 2 alpha c·h and what the leaves' dimensions do not see; |y|² = |c|² + 2 c·r + |r|². */
-    code.norm = norm - kernels->dot(centroid, centroid, leaf_dims) - 2 * kernels->dot(centroid, residual, leaf_dims) +
+    code.norm = norm - kernels->dot(centroid, centroid, leaf_dims) -
+                2 * kernels->dot(centroid, residual, leaf_dims) +
                 code.scale * kernels->dot(centroid, levels, CF_ANN_CODE_DIMS);
     return code;
 }
 
-void cf_ann_code_store(const struct cf_ann_code *code, float norm_unit, float scale_unit, struct cf_ann_block *block,
-                       unsigned e)
+void cf_ann_code_store(const struct cf_ann_code *code, float norm_unit, float scale_unit,
+                       struct cf_ann_block *block, unsigned e)
 {
     for (unsigned j = 0; j < CF_ANN_CODE_DIMS; j++) {
         uint8_t *pair = &block->codes[j / 8 * 64 + 4 * e + j % 4];

@@ -23,7 +23,7 @@ struct filling {
     struct chunk chunks[2], *now, *next; /* encoded now, read next */
     uint32_t room;
     uint64_t read, id_at;
-    float *norms; /* of the chunk being encoded */
+    float *norms;    /* of the chunk being encoded */
     enum cf_err err; /* of reading */
     bool ended;
     struct cf_detail *detail;
@@ -44,7 +44,8 @@ static enum cf_err keep_item(struct filling *f, const struct cf_ann_item *item)
         f->id_at + item->id.len > h->id_bytes || item->id.len > CF_ANN_ID_BYTES_MAX)
         return changed(b, f->detail);
     if (h->tag_bytes)
-        memcpy((uint8_t *)cf_ann_writable(b, CF_ANN_TAGS) + f->read * h->tag_bytes, item->tag.data, h->tag_bytes);
+        memcpy((uint8_t *)cf_ann_writable(b, CF_ANN_TAGS) + f->read * h->tag_bytes, item->tag.data,
+               h->tag_bytes);
     if (h->has_ids) {
         memcpy((uint8_t *)cf_ann_writable(b, CF_ANN_ID_BYTES) + f->id_at, item->id.data, item->id.len);
         f->id_at += item->id.len;
@@ -80,7 +81,8 @@ static void read_chunk(void *arg)
 }
 
 /* A vector's row and its bytes; returns what a unit of the bytes is worth. */
-static float encode_one(struct cf_ann_building *b, const float *x, uint64_t number, int8_t *bytes, float *norm)
+static float encode_one(struct cf_ann_building *b, const float *x, uint64_t number, int8_t *bytes,
+                        float *norm)
 {
     const struct cf_ann_header *h = &b->image.header;
     const float *mean = b->image.mean;
@@ -90,7 +92,7 @@ static float encode_one(struct cf_ann_building *b, const float *x, uint64_t numb
         d[j] = x[j] - mean[j];
     *norm = cf_ann_distance_kernel()(x, mean, h->dim);
     float magnitude = sqrtf(cf_ann_distance_kernel()(mean, d, h->dim)) + sqrtf(*norm);
-    cf_ann_encode_row(d, b->image.steps, h->dim, h->row_dims, magnitude,
+    cf_ann_encode_row(h, d, b->image.steps, magnitude,
                       (uint8_t *)cf_ann_writable(b, CF_ANN_ROWS) + number * cf_ann_row_stride(h));
     return h->proj ? cf_ann_bytes_of(d, h->dim, h->row_dims, bytes) : 1;
 }
@@ -113,7 +115,8 @@ static void encode_piece(void *arg, size_t piece)
     struct cf_ann_building *b = f->b;
     const struct cf_ann_header *h = &b->image.header;
     struct cf_ann_projection projection = {b->image.matrix, b->image.matrix_steps, h->row_dims, h->proj};
-    uint32_t begin = (uint32_t)piece * PIECE, count = f->now->count - begin < PIECE ? f->now->count - begin : PIECE;
+    uint32_t begin = (uint32_t)piece * PIECE,
+             count = f->now->count - begin < PIECE ? f->now->count - begin : PIECE;
     static _Thread_local int8_t bytes[PIECE * CF_ANN_DIM_MAX];
     float units[PIECE] = {0}, y[PIECE * CF_ANN_PROJ_MAX];
     int32_t sums[PIECE * CF_ANN_PROJ_MAX];
@@ -148,7 +151,8 @@ static enum cf_err fill_all(struct filling *f)
         struct chunk *read = f->next;
         f->next = f->now;
         f->now = read;
-        err = cf_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
+        err =
+            cf_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
         for (uint32_t i = 0; i < f->now->count && !err; i++)
             note_norm(b, f->now->begin + i, f->norms[i]);
     }

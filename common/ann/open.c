@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,9 +28,10 @@ static bool shapes_fit(const struct cf_ann_header *h)
     bool leaves = h->leaf_count > 0;
 
     return h->dim >= 1 && h->dim <= CF_ANN_DIM_MAX && h->row_dims == cf_ann_row_dims_of(h->dim) &&
-           h->proj == (leaves ? cf_ann_proj_of(h->dim) : 0) && h->leaf_dims == cf_ann_leaf_dims_of(h->proj) &&
-           h->tag_bytes <= CF_ANN_TAG_BYTES_MAX && (h->metric == CF_ANN_L2 || h->metric == CF_ANN_COSINE) &&
-           h->scale_exponent >= -160 && h->scale_exponent <= 160;
+           h->row_codes == cf_ann_row_codes_of(h->dim) && h->proj == (leaves ? cf_ann_proj_of(h->dim) : 0) &&
+           h->leaf_dims == cf_ann_leaf_dims_of(h->proj) && h->tag_bytes <= CF_ANN_TAG_BYTES_MAX &&
+           (h->metric == CF_ANN_L2 || h->metric == CF_ANN_COSINE) && h->scale_exponent >= -160 &&
+           h->scale_exponent <= 160;
 }
 
 static bool counts_fit(const struct cf_ann_header *h)
@@ -82,8 +84,8 @@ static enum cf_err check_header(const struct cf_ann_header *h, uint64_t file_byt
     return CF_OK;
 }
 
-/* The part of the body that searching trusts without looking: which leaf holds which blocks, which group which
- * leaves. */
+/* The part of the body that searching trusts without looking: which leaf holds which blocks, which group
+ * which leaves. */
 static bool rises(const uint32_t *first, uint64_t count, uint64_t end)
 {
     for (uint64_t i = 0; i < count; i++)
@@ -252,7 +254,8 @@ static bool entries_fit(const struct cf_ann *ann)
 {
     for (uint64_t i = 0; i < ann->header.block_count * CF_ANN_LANE_COUNT; i++) {
         const struct cf_ann_block *block = &ann->blocks[i / CF_ANN_LANE_COUNT];
-        bool none = ann->entries[i] == UINT32_MAX, far = block->norm[i % CF_ANN_LANE_COUNT] == CF_ANN_HALF_INFINITY;
+        bool none = ann->entries[i] == UINT32_MAX,
+             far = block->norm[i % CF_ANN_LANE_COUNT] == CF_ANN_HALF_INFINITY;
         bool finite = (block->norm[i % CF_ANN_LANE_COUNT] & CF_ANN_HALF_INFINITY) != CF_ANN_HALF_INFINITY &&
                       (block->scale[i % CF_ANN_LANE_COUNT] & CF_ANN_HALF_INFINITY) != CF_ANN_HALF_INFINITY;
         if (none ? !far : ann->entries[i] >= ann->header.count || !finite)
@@ -337,8 +340,11 @@ float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out)
     CF_CHECK(item < h->count);
     memcpy(&head, row, sizeof head);
     for (uint32_t j = 0; j < h->dim; j++) {
-        float part = head.scale * (float)(int8_t)row[sizeof head + j], value = ann->steps[j] * (head.offset + part);
+        float part = head.scale * cf_ann_row_level(h, (const int8_t *)row + sizeof head, j);
+        float value = ann->steps[j] * (head.offset + part);
         out[j] = ldexpf(ann->mean[j] + value, h->scale_exponent);
     }
-    return ldexpf(head.slack, h->scale_exponent);
+    /* Numbers so small that they have no digits to spare lose half of the last one, each value and the slack
+     * itself. */
+    return ldexpf(head.slack, h->scale_exponent) + FLT_TRUE_MIN * (1 + sqrtf((float)h->dim));
 }

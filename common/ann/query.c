@@ -123,7 +123,7 @@ static double square_of(const float *x, size_t count)
 static void widen(struct cf_ann_target *t)
 {
     const struct cf_ann_header *h = &t->ann->header;
-    int most = INT32_MAX / ROW_CODE_MAX / (int)h->row_dims;
+    int most = INT32_MAX / ROW_CODE_MAX / (int)h->row_codes;
     float *scaled = t->scratch->scaled;
 
     for (uint32_t j = 0; j < h->row_dims; j++)
@@ -133,11 +133,13 @@ static void widen(struct cf_ann_target *t)
     float factor = factor_of(magnitude_of(scaled, h->row_dims), most);
     for (uint32_t j = 0; j < h->row_dims; j++)
         t->scratch->wide[j] = (int16_t)(int32_t)whole(scaled[j] * factor);
+    for (uint32_t j = h->row_dims; j < h->row_codes; j++)
+        t->scratch->wide[j] = (int16_t)(int32_t)whole(scaled[j - h->row_dims] * factor / CF_ANN_FINE);
     t->wide = t->scratch->wide;
     t->row_unit = factor > 0 ? 1 / (double)factor : 0;
     double lost =
         factor > 0 ? t->row_unit * (.5 + most * 0x1p-22) : (double)magnitude_of(scaled, h->row_dims);
-    t->row_error = lost * h->row_dims * ROW_CODE_MAX;
+    t->row_error = lost * h->row_codes * ROW_CODE_MAX;
 }
 
 static void project(struct cf_ann_target *t)
@@ -184,7 +186,7 @@ enum cf_err cf_ann_target_init(struct cf_ann_target *t, const struct cf_ann *ann
 
     CF_ANN_RESERVE(s, centred, h->row_dims);
     CF_ANN_RESERVE(s, scaled, h->row_dims);
-    CF_ANN_RESERVE(s, wide, h->row_dims);
+    CF_ANN_RESERVE(s, wide, h->row_codes);
     CF_ANN_RESERVE(s, bytes, h->row_dims);
     t->ann = ann;
     t->kernels = cf_ann_kernels();

@@ -67,7 +67,7 @@ struct cf_ann_target {
     double norm;          /* its square */
     /* For rows: the query times their steps is row_unit * wide, and its product with a row of scale 1 is off
      * by no more than row_error. */
-    const int16_t *wide;
+    const int16_t *wide; /* [row_codes]: for second codes the same again, less CF_ANN_FINE times */
     double row_unit, row_error;
     double row_sum; /* of the query times the steps: its product with a row that is all ones */
     /* For what lies behind leaves; not set where there are none. */

@@ -272,7 +272,7 @@ void cf_ann_measure_shorts(const struct cf_ann_target *t, const uint32_t *items,
 
 void cf_ann_measure_rows(const struct cf_ann_target *t, const uint32_t *items, size_t count, double *squares)
 {
-    size_t stride = cf_ann_row_stride(&t->ann->header), width = t->ann->header.row_dims;
+    size_t stride = cf_ann_row_stride(&t->ann->header), width = t->ann->header.row_codes;
 
     for (size_t i = 0; i < count; i += 4) {
         const int8_t *codes[4];

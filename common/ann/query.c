@@ -49,9 +49,12 @@ static float magnitude_of(const float *x, size_t count)
     return value;
 }
 
-static float whole(float value)
+/* The nearest whole number within the range; its low end for what is none, which only a damaged file has. */
+static int32_t whole(float value, float most)
 {
-    return (value + ROUNDER) - ROUNDER;
+    float above = value > -most ? value : -most, within = above < most ? above : most;
+
+    return (int32_t)((within + ROUNDER) - ROUNDER);
 }
 
 /* How many units of `most` at the largest there are to a value; 0 when none can be told apart. */
@@ -68,7 +71,7 @@ static float to_bytes(const float *x, size_t count, int8_t *out)
     float factor = factor_of(magnitude_of(x, count), BYTE_MAX);
 
     for (size_t j = 0; j < count; j++)
-        out[j] = (int8_t)(int32_t)whole(x[j] * factor);
+        out[j] = (int8_t)whole(x[j] * factor, BYTE_MAX);
     return factor > 0 ? 1 / factor : 0;
 }
 
@@ -132,9 +135,9 @@ static void widen(struct cf_ann_target *t)
     most = most < WIDE_MAX ? most : WIDE_MAX;
     float factor = factor_of(magnitude_of(scaled, h->row_dims), most);
     for (uint32_t j = 0; j < h->row_dims; j++)
-        t->scratch->wide[j] = (int16_t)(int32_t)whole(scaled[j] * factor);
+        t->scratch->wide[j] = (int16_t)whole(scaled[j] * factor, (float)most);
     for (uint32_t j = h->row_dims; j < h->row_codes; j++)
-        t->scratch->wide[j] = (int16_t)(int32_t)whole(scaled[j - h->row_dims] * factor / CF_ANN_FINE);
+        t->scratch->wide[j] = (int16_t)whole(scaled[j - h->row_dims] * factor / CF_ANN_FINE, (float)most);
     t->wide = t->scratch->wide;
     t->row_unit = factor > 0 ? 1 / (double)factor : 0;
     double lost =

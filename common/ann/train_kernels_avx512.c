@@ -9,7 +9,12 @@
 #include "common/ann/kernels.h"
 #include "common/ann/train_loops.h"
 
-#define CF_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")))
+#define CF_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+#ifdef __clang__ /* which does not know the wish, and takes none of the string then */
+#define CF_TARGET __attribute__((target(CF_FEATURES)))
+#else
+#define CF_TARGET __attribute__((target(CF_FEATURES ",prefer-vector-width=512")))
+#endif
 
 enum { VECTORS = 4, BLOCKS = 4 };
 

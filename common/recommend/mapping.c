@@ -18,11 +18,10 @@ enum cf_err cf_mapping_no_memory(struct cf_detail *detail)
 enum cf_err cf_mapping_init(const struct cf_mapping_rows *rows, uint32_t hidden, struct cf_mapping *m,
                             struct cf_detail *detail)
 {
-    enum { ROWS_MIN = 10 };
     *m = (struct cf_mapping){.inputs = rows->inputs, .hidden = hidden, .outputs = rows->outputs};
-    if (rows->count < ROWS_MIN)
+    if (rows->count < CF_MAPPING_ROWS_MIN)
         return cf_fail(detail, CF_E_INVALID, "%zu albums have both a vector and listens: a mapping needs %d",
-                       rows->count, ROWS_MIN);
+                       rows->count, CF_MAPPING_ROWS_MIN);
     m->means = calloc(m->inputs + 1, sizeof *m->means);
     m->scales = calloc(m->inputs + 1, sizeof *m->scales);
     m->first = hidden ? calloc((size_t)m->inputs * hidden, sizeof *m->first) : NULL;

@@ -19,7 +19,7 @@
 
 #include "common/base/err.h"
 
-enum { CF_MAPPING_HIDDEN_MAX = 1024 };
+enum { CF_MAPPING_HIDDEN_MAX = 1024, CF_MAPPING_ROWS_MIN = 10 };
 
 struct cf_mapping {
     uint32_t inputs, hidden, outputs; /* hidden 0: linear */
@@ -38,7 +38,8 @@ struct cf_mapping_rows {
     uint32_t inputs, outputs;
 };
 
-/* CF_E_INVALID (fewer than ten rows), CF_E_NO_MEMORY. cf_mapping_fini when done, also after an error. */
+/* CF_E_INVALID (fewer than CF_MAPPING_ROWS_MIN rows), CF_E_NO_MEMORY. cf_mapping_fini when done, also after
+ * an error. */
 enum cf_err cf_mapping_ridge(const struct cf_mapping_rows *rows, struct cf_mapping *mapping,
                              struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_mapping_hidden(const struct cf_mapping_rows *rows, uint32_t hidden, uint64_t seed,

@@ -80,6 +80,28 @@ enum cf_err cf_eval_train_koren(struct cf_eval *eval, size_t album_fold, struct 
 
 /* ---- fitting ---- */
 
+static size_t count_known(const struct cf_eval_rows *rows, const struct cf_model *koren, size_t album_fold)
+{
+    size_t count = 0;
+    for (size_t row = 0; row < rows->count; row++)
+        count += cf_eval_album_fold(rows->albums[row]) != album_fold &&
+                 cf_model_album_factors(koren, rows->albums[row]);
+    return count;
+}
+
+size_t cf_eval_known_rows(const struct cf_eval_rows *rows, const struct cf_model *koren)
+{
+    return count_known(rows, koren, CF_EVAL_NO_FOLD);
+}
+
+bool cf_eval_can_map(const struct cf_eval_rows *rows, const struct cf_model *koren)
+{
+    for (size_t fold = 0; fold < CF_EVAL_FOLDS; fold++)
+        if (count_known(rows, koren, fold) < CF_MAPPING_ROWS_MIN)
+            return false;
+    return cf_eval_known_rows(rows, koren) >= CF_EVAL_MAP_ROWS_MIN;
+}
+
 /* The rows to fit on, packed. */
 static enum cf_err pack(const struct cf_eval_rows *rows, const struct cf_model *koren, size_t album_fold,
                         struct cf_mapping_rows *out, float **memory, struct cf_detail *detail)

@@ -27,6 +27,11 @@ void cf_eval_rows_fini(struct cf_eval_rows *rows);
 enum cf_err cf_eval_train_koren(struct cf_eval *eval, size_t album_fold, struct cf_model **koren,
                                 struct cf_detail *detail) CF_MUST_CHECK;
 
+/* Rows that koren knows. */
+size_t cf_eval_known_rows(const struct cf_eval_rows *rows, const struct cf_model *koren);
+/* Whether those are CF_EVAL_MAP_ROWS_MIN, and enough to fit on whichever fold is left out. */
+bool cf_eval_can_map(const struct cf_eval_rows *rows, const struct cf_model *koren);
+
 /* A mapping of one kind to koren's factors, at unit norm, fitted on the rows that koren knows and that are
  * not in `album_fold`. */
 enum cf_err cf_eval_fit(const struct cf_eval *eval, struct cf_eval_rows *rows, const struct cf_model *koren,

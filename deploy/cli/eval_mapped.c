@@ -47,14 +47,11 @@ static struct cf_eval_result *add_result(struct cf_eval *eval, const char *name,
     return result;
 }
 
-static enum cf_err judge_warm(struct cf_eval *eval, struct cf_eval_rows *rows, enum cf_mapping_kind *kind,
-                              struct cf_detail *detail)
+static enum cf_err judge_warm(struct cf_eval *eval, struct cf_eval_rows *rows, const struct cf_model *koren,
+                              enum cf_mapping_kind *kind, struct cf_detail *detail)
 {
-    struct cf_model *koren = NULL;
     float *mapped = NULL;
-    enum cf_err err = cf_eval_train_koren(eval, CF_EVAL_NO_FOLD, &koren, detail);
-    if (!err)
-        err = cf_eval_map_folds(eval, rows, koren, kind, &mapped, detail);
+    enum cf_err err = cf_eval_map_folds(eval, rows, koren, kind, &mapped, detail);
     struct cf_eval_result *result = err ? NULL : add_result(eval, "mapped", false, *kind);
     if (!err && !result)
         err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for mapped scores");
@@ -63,7 +60,6 @@ static enum cf_err judge_warm(struct cf_eval *eval, struct cf_eval_rows *rows, e
         result->unknown = cf_eval_fill_unknown(result->scored, eval->thumbs.count);
     }
     free(mapped);
-    cf_model_free(koren);
     return err;
 }
 
@@ -88,16 +84,32 @@ static enum cf_err judge_cold(struct cf_eval *eval, struct cf_eval_rows *rows, e
     return err;
 }
 
+/* Too little to learn a mapping from is no error of the others. */
+static void tell_passed_over(const struct cf_eval *eval)
+{
+    char sentence[128];
+    snprintf(sentence, sizeof sentence,
+             "fewer than %d albums have both listens and a vector in every space: passed over",
+             CF_EVAL_MAP_ROWS_MIN);
+    cf_say_named(eval->command->name, cf_str("mapped"), cf_str(""), cf_str(sentence));
+}
+
 enum cf_err cf_eval_mapped(struct cf_eval *eval, struct cf_detail *detail)
 {
     struct cf_eval_rows rows;
+    struct cf_model *koren = NULL;
     enum cf_mapping_kind kind;
     enum cf_err err = cf_eval_rows_init(eval, &rows, detail);
-    if (!err && rows.count >= CF_EVAL_MAP_ROWS_MIN) {
-        err = judge_warm(eval, &rows, &kind, detail);
+    if (!err && rows.count >= CF_EVAL_MAP_ROWS_MIN)
+        err = cf_eval_train_koren(eval, CF_EVAL_NO_FOLD, &koren, detail);
+    if (!err && koren && cf_eval_can_map(&rows, koren)) {
+        err = judge_warm(eval, &rows, koren, &kind, detail);
         if (!err)
             err = judge_cold(eval, &rows, kind, detail);
+    } else if (!err && eval->look_count) {
+        tell_passed_over(eval);
     }
+    cf_model_free(koren);
     cf_eval_rows_fini(&rows);
     return err;
 }

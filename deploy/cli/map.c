@@ -150,6 +150,15 @@ static enum cf_err compare_kinds(struct map *map, struct cf_eval_rows *rows, con
     return err;
 }
 
+static enum cf_err check_rows(size_t count, struct cf_detail *detail)
+{
+    return count >= CF_EVAL_MAP_ROWS_MIN
+               ? CF_OK
+               : cf_fail(detail, CF_E_INVALID,
+                         "%zu albums have both listens and a vector in every space: a mapping needs %d",
+                         count, CF_EVAL_MAP_ROWS_MIN);
+}
+
 static enum cf_err train(struct map *map, struct cf_detail *detail)
 {
     struct cf_eval *eval = &map->eval;
@@ -162,13 +171,13 @@ static enum cf_err train(struct map *map, struct cf_detail *detail)
         err = cf_eval_choose(eval, CF_MODEL_KOREN, &eval->choices[CF_MODEL_KOREN], detail);
     if (!err)
         err = cf_eval_rows_init(eval, &rows, detail);
-    if (!err && rows.count < CF_EVAL_MAP_ROWS_MIN)
-        err = cf_fail(detail, CF_E_INVALID,
-                      "%zu albums have both listens and a vector in every space: a mapping needs %d",
-                      rows.count, CF_EVAL_MAP_ROWS_MIN);
-    map->rows = rows.count;
+    if (!err)
+        err = check_rows(rows.count, detail);
     if (!err)
         err = cf_eval_train_koren(eval, CF_EVAL_NO_FOLD, &koren, detail);
+    map->rows = err ? 0 : cf_eval_known_rows(&rows, koren);
+    if (!err)
+        err = check_rows(map->rows, detail);
     if (!err)
         err = compare_kinds(map, &rows, koren, detail);
     if (!err)

@@ -197,6 +197,8 @@ static enum cf_err read_listen(struct reader *r, struct cf_listen *listen)
         listen->count = strtof(count.len ? count.data : "", &end);
         if (!count.len || end != count.data + count.len || !(listen->count > 0) || !isfinite(listen->count))
             return wrong(r, "the count must be a number above 0", count);
+        if (listen->count > CF_LISTEN_COUNT_MAX)
+            return wrong(r, "the count must be at most 1e12", count);
     }
     return read_time(r, LISTEN_TIME, &listen->time);
 }

@@ -2,7 +2,7 @@
  * columns are found by name, others are passed over, so that a table may carry more. What is wrong is one
  * error that names the file and the line.
  *
- *   listens: user, album, count (optional: 1), time (optional, in seconds)
+ *   listens: user, album, count (optional: 1; at most 1e12), time (optional, in seconds)
  *   thumbs:  user, album, thumb (+1, 1 or -1), time (optional), seed (optional: what it was shown for)
  *
  * A user's listens are put in order of time where there is one, and otherwise keep that of the file.
@@ -17,7 +17,8 @@
 #include "common/base/err.h"
 #include "common/base/span.h"
 
-#define CF_NO_NUMBER UINT32_MAX
+#define CF_NO_NUMBER        UINT32_MAX
+#define CF_LISTEN_COUNT_MAX 1e12f /* so that sums of them, and their squares, stay finite */
 
 /* Interned ids: users or albums. */
 struct cf_names;
@@ -31,7 +32,7 @@ uint32_t cf_names_count(const struct cf_names *names);
 
 struct cf_listen {
     uint32_t user, album;
-    float count;   /* above 0 */
+    float count;   /* above 0, at most CF_LISTEN_COUNT_MAX */
     uint32_t time; /* 0: not known */
 };
 

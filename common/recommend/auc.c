@@ -75,7 +75,8 @@ static int compare_doubles(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* The middle 95 % of the samples that could be measured. */
+/* The middle 95 % of the samples that could be measured. One user, drawn again and again, says nothing of
+ * others: no samples are given then. */
 static void set_interval(double *samples, size_t count, struct cf_auc *auc)
 {
     size_t finite = 0;
@@ -139,7 +140,7 @@ enum cf_err cf_auc_pooled(struct cf_scored *scored, size_t count, const struct c
             draw_weights(&rng, users, listed, weights);
             samples[i] = area(scored, count, weights);
         }
-        set_interval(samples, options->resamples, auc);
+        set_interval(samples, listed < 2 ? 0 : options->resamples, auc);
     } else {
         err = no_memory(detail);
     }
@@ -191,12 +192,15 @@ static enum cf_err average(const struct share *shares, size_t count, const struc
     double *samples = calloc((size_t)options->resamples + 1, sizeof *samples);
     if (!samples)
         return no_memory(detail);
-    for (size_t i = 0; i < count; i++)
+    size_t users = 0; /* that have something to measure */
+    for (size_t i = 0; i < count; i++) {
         auc->groups += shares[i].groups;
+        users += shares[i].groups > 0;
+    }
     auc->value = mean_of(shares, count, NULL);
     for (uint32_t i = 0; i < options->resamples; i++)
         samples[i] = mean_of(shares, count, &rng);
-    set_interval(samples, options->resamples, auc);
+    set_interval(samples, users < 2 ? 0 : options->resamples, auc);
     free(samples);
     return CF_OK;
 }

@@ -22,7 +22,8 @@ struct cf_scored {
 };
 
 struct cf_auc {
-    double value, low, high; /* the 95 % interval; NaN where there is nothing to measure */
+    double value, low, high; /* the 95 % interval; NaN where there is nothing to measure; the
+                                interval also where it is of one user */
     uint64_t ups, downs;     /* thumbs that count */
     uint64_t groups;         /* per user: with both signs */
 };
@@ -32,7 +33,8 @@ struct cf_auc_options {
     uint64_t seed;
 };
 
-/* Scores are finite. `scored` is reordered (by group). CF_E_INVALID when there is only one class: the sentence says which. */
+/* Scores are finite. `scored` is reordered (by group). CF_E_INVALID when there is only one class: the
+ * sentence says which. */
 enum cf_err cf_auc_pooled(struct cf_scored *scored, size_t count, const struct cf_auc_options *options,
                           struct cf_auc *auc, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_auc_per_user(struct cf_scored *scored, size_t count, const struct cf_auc_options *options,

@@ -87,7 +87,12 @@ static void draw_bar(cairo_t *c, const struct cf_chart *chart, size_t number)
     cairo_fill(c);
     if (isfinite(bar->low) && isfinite(bar->high))
         draw_interval(c, chart, bar, middle);
-    snprintf(words, sizeof words, "%.3f  ±%.3f", bar->value, (bar->high - bar->low) / 2);
+    if (isfinite(bar->low) && isfinite(bar->high))
+        snprintf(words, sizeof words, "%.3f  ±%.3f", bar->value, (bar->high - bar->low) / 2);
+    else if (isfinite(bar->value))
+        snprintf(words, sizeof words, "%.3f", bar->value);
+    else
+        snprintf(words, sizeof words, "too few");
     cairo_set_source_rgb(c, .1, .1, .1);
     text(c, WIDTH - RIGHT + 12, middle + 5, 12, ALIGN_LEFT, words);
 }

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/crew.h"
+#include "common/base/file.h"
 #include "deploy/cli/progress.h"
 
 void cf_eval_fini(struct cf_eval *eval)
@@ -163,7 +164,10 @@ static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
 
 static enum cf_err eval_all(struct cf_eval *eval, struct cf_detail *detail)
 {
+    const char *out = eval->options.out;
     enum cf_err err = read_tables(eval, detail);
+    if (!err && out)
+        err = cf_file_make_dirs(out, detail); /* what cannot be is told before anything long begins */
     if (!err)
         err = cf_eval_describe(eval, detail);
     if (!err)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "common/base/file.h"
 #include "deploy/cli/chart.h"
 #include "deploy/cli/eval.h"
 #include "deploy/cli/json.h"
@@ -116,7 +115,9 @@ enum cf_err cf_eval_judge(struct cf_eval *eval, struct cf_detail *detail)
 
 static void print_auc(const struct cf_auc *auc)
 {
-    if (isfinite(auc->value))
+    if (isfinite(auc->value) && !isfinite(auc->low))
+        printf("  %6.3f %13s", auc->value, "of one user");
+    else if (isfinite(auc->value))
         printf("  %6.3f %+.3f %+.3f", auc->value, auc->low - auc->value, auc->high - auc->value);
     else
         printf("  %20s", "too few");
@@ -147,7 +148,11 @@ static void print_differences(const struct cf_eval *eval)
         printf("%-11s", eval->results[a].name);
         for (size_t b = 0; b < a; b++) {
             const struct cf_auc *d = &eval->differences[a][b];
-            printf("  %+.3f±%.3f%c", d->value, (d->high - d->low) / 2, d->low > 0 || d->high < 0 ? '*' : ' ');
+            if (!isfinite(d->low))
+                printf("  %11s ", "too few");
+            else
+                printf("  %+.3f±%.3f%c", d->value, (d->high - d->low) / 2,
+                       d->low > 0 || d->high < 0 ? '*' : ' ');
         }
         putchar('\n');
     }
@@ -271,10 +276,8 @@ static enum cf_err write_files(const struct cf_eval *eval, struct cf_detail *det
 {
     char path[4096];
     const char *out = eval->options.out;
-    enum cf_err err = cf_file_make_dirs(out, detail);
     snprintf(path, sizeof path, "%s/auc.svg", out);
-    if (!err)
-        err = write_chart(eval, path, detail);
+    enum cf_err err = write_chart(eval, path, detail);
     snprintf(path, sizeof path, "%s/auc.png", out);
     if (!err)
         err = write_chart(eval, path, detail);

@@ -42,14 +42,21 @@ static void closed_forms(void **state)
     assert_true(per_user(tied, 4).value == 2.5 / 4);
 }
 
-/* One user's resample is that user again, so the interval has no width. */
-static void one_user_has_no_width(void **state)
+/* One user's resample is that user again: an interval without width would look like certainty. */
+static void one_user_has_no_interval(void **state)
 {
     (void)state;
     struct cf_scored tied[] = {{7, 0, 3, true}, {7, 0, 1, true}, {7, 0, 2, false}, {7, 0, 1, false}};
-    struct cf_auc auc = pooled(tied, 4);
-    assert_true(auc.low == auc.value && auc.high == auc.value);
+    struct cf_scored beside[] = {{7, 0, 3, true}, {7, 0, 1, false}, {8, 0, 1, true}};
+    struct cf_auc auc = pooled(tied, 4), difference;
+    assert_true(auc.value == 2.5 / 4 && isnan(auc.low) && isnan(auc.high));
     assert_true(auc.ups == 2 && auc.downs == 2);
+    auc = per_user(tied, 4);
+    assert_true(auc.value == 2.5 / 4 && isnan(auc.low) && isnan(auc.high));
+    auc = per_user(beside, 3); /* the other user's thumbs are of one kind */
+    assert_true(auc.value == 1 && auc.groups == 1 && isnan(auc.low) && isnan(auc.high));
+    assert_int_equal(cf_auc_difference(tied, tied, 4, &options, &difference, NULL), CF_OK);
+    assert_true(difference.value == 0 && isnan(difference.low) && isnan(difference.high));
 }
 
 static void users_of_one_sign_do_not_count(void **state)
@@ -179,7 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closed_forms),
-        cmocka_unit_test(one_user_has_no_width),
+        cmocka_unit_test(one_user_has_no_interval),
         cmocka_unit_test(users_of_one_sign_do_not_count),
         cmocka_unit_test(groups_of_a_user_are_measured_apart),
         cmocka_unit_test(one_class_is_refused),

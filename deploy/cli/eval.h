@@ -90,8 +90,10 @@ enum cf_err cf_eval_data_init(const struct cf_eval *eval, enum cf_eval_source so
                               size_t album_fold, struct cf_eval_data *data,
                               struct cf_detail *detail) CF_MUST_CHECK;
 void cf_eval_data_fini(struct cf_eval_data *data);
+/* Whether the likes of a fold are of both kinds: by others nothing can be chosen. */
+bool cf_eval_fold_tells(const struct cf_eval *eval, size_t fold);
 
-/* By held-out likes; the listens with the kind's own numbers where there are too few of them. */
+/* By held-out likes; the listens with the kind's own numbers where those tell too little. */
 enum cf_err cf_eval_choose(const struct cf_eval *eval, enum cf_model_kind kind, struct cf_eval_choice *choice,
                            struct cf_detail *detail) CF_MUST_CHECK;
 struct cf_model_options cf_eval_options_of(const struct cf_eval *eval, enum cf_model_kind kind,

@@ -93,13 +93,16 @@ static size_t candidates_of(enum cf_model_kind kind)
     return count;
 }
 
-/* Likes of both kinds, and enough of them that an AUC says something. */
-static bool can_choose(const struct cf_eval *eval)
+/* Likes of both kinds, in every fold that is looked at, and enough of them that an AUC says something. */
+static bool can_choose(const struct cf_eval *eval, enum cf_model_kind kind)
 {
     enum { EACH_MIN = 50 };
     size_t ups = 0, downs = 0;
     for (size_t i = 0; i < eval->liked.count; i++)
         *(eval->liked.items[i].up ? &ups : &downs) += 1;
+    for (size_t fold = 0; fold < efforts[kind].folds; fold++)
+        if (!cf_eval_fold_tells(eval, fold))
+            return false;
     return ups >= EACH_MIN && downs >= EACH_MIN;
 }
 
@@ -107,7 +110,7 @@ enum cf_err cf_eval_choose(const struct cf_eval *eval, enum cf_model_kind kind, 
                            struct cf_detail *detail)
 {
     *choice = (struct cf_eval_choice){.source = CF_EVAL_LISTENS};
-    if (!can_choose(eval))
+    if (!can_choose(eval, kind))
         return CF_OK;
     struct cf_scored *scored = calloc(eval->liked.count + 1, sizeof *scored);
     enum cf_err err = scored ? CF_OK : cf_fail(detail, CF_E_NO_MEMORY, "no memory to choose by likes");

@@ -86,7 +86,8 @@ static enum cf_exit write_vectors(const struct cf_eval *eval, const struct cf_sp
                                                  .threads = (unsigned)eval->options.threads,
                                                  .json = eval->options.json};
     const struct cf_vectors_options export = {space, vectors, ids, NULL};
-    /* What is printed there is the report alone: people see the counts of covers beside it, machines do not. */
+    /* What is printed there is the report alone: people see the counts of covers beside it, machines do not.
+     */
     int beside = eval->options.json ? open("/dev/null", O_WRONLY | O_CLOEXEC) : STDERR_FILENO;
     (void)dup2(beside, STDOUT_FILENO);
     return eval->options.fleet ? cf_vectors_export(&export, eval->command->name, false)
@@ -288,11 +289,10 @@ static size_t score_all(const struct cf_eval_look *look, enum cf_covers_way way,
     return count;
 }
 
-/* The way that serves best on a fifth of the likes, given the other four fifths. */
+/* The way that serves best on the likes of fold 0, given the others. */
 static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *look, enum cf_covers_way *best,
                               struct cf_detail *detail)
 {
-    enum { EVERY = 5 };
     size_t users = cf_names_count(eval->users), unknown;
     const struct cf_auc_options quick = {.resamples = 1, .seed = eval->options.seed};
     struct cf_scored *scored = calloc(eval->liked.count + 1, sizeof *scored);
@@ -300,11 +300,11 @@ static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *l
     double most = -1;
     enum cf_err err = scored && likes_init(&likes, users, eval->liked.count) ? CF_OK : no_memory(detail);
     if (!err)
-        gather_thumbs(&eval->liked, users, EVERY, &likes);
+        gather_thumbs(&eval->liked, users, CF_EVAL_FOLDS, &likes);
     for (int way = 0; way < WAYS && !err; way++) {
         struct cf_auc auc;
         size_t count =
-            score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, EVERY, scored, &unknown);
+            score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, CF_EVAL_FOLDS, scored, &unknown);
         err = cf_auc_per_user(scored, count, &quick, &auc, detail);
         if (!err && auc.value > most) {
             most = auc.value;
@@ -324,7 +324,7 @@ static enum cf_err score_look(struct cf_eval *eval, const struct cf_eval_look *l
     struct cf_eval_result *result = cf_eval_add(eval, look->space->name, CF_EVAL_BY_LOOK);
     size_t seeds = eval->liked.count ? eval->liked.count : eval->listens.count;
     enum cf_err err = result && likes_init(&likes, users, seeds) ? CF_OK : no_memory(detail);
-    if (!err && eval->liked.count)
+    if (!err && cf_eval_fold_tells(eval, 0))
         err = choose_way(eval, look, &way, detail);
     if (!err && eval->liked.count)
         gather_thumbs(&eval->liked, users, 0, &likes);

@@ -29,6 +29,12 @@ static size_t list_pairs(const struct cf_eval *eval, size_t fold, bool downs, ui
     return count;
 }
 
+static bool has_pair(const uint64_t *pairs, size_t count, uint32_t user, uint32_t album)
+{
+    uint64_t pair = cf_eval_pair(user, album);
+    return bsearch(&pair, pairs, count, sizeof pair, cf_eval_compare_numbers);
+}
+
 static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, size_t album_fold, bool downs,
                                 struct cf_listens *listens, struct cf_detail *detail)
 {
@@ -38,9 +44,7 @@ static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, size_t 
                                    .has_times = eval->listens.has_times};
     for (size_t i = 0; pairs && listens->items && i < eval->listens.count; i++) {
         const struct cf_listen *l = &eval->listens.items[i];
-        uint64_t pair = cf_eval_pair(l->user, l->album);
-        if (cf_eval_album_fold(l->album) != album_fold &&
-            !bsearch(&pair, pairs, pair_count, sizeof pair, cf_eval_compare_numbers))
+        if (cf_eval_album_fold(l->album) != album_fold && !has_pair(pairs, pair_count, l->user, l->album))
             listens->items[listens->count++] = *l;
     }
     enum cf_err err = pairs && listens->items ? CF_OK : no_memory(detail);
@@ -48,18 +52,24 @@ static enum cf_err take_listens(const struct cf_eval *eval, size_t fold, size_t 
     return err;
 }
 
+/* A pair that was thumbed for several seeds goes as a whole. */
 static enum cf_err take_likes(const struct cf_eval *eval, size_t fold, size_t album_fold,
                               struct cf_matrix *by_user, struct cf_detail *detail)
 {
     struct cf_thumbs likes = {.items = calloc(eval->liked.count + 1, sizeof *likes.items)};
-    if (!likes.items)
-        return no_memory(detail);
-    for (size_t i = 0; i < eval->liked.count; i++)
-        if (i % CF_EVAL_FOLDS != fold && cf_eval_album_fold(eval->liked.items[i].album) != album_fold)
-            likes.items[likes.count++] = eval->liked.items[i];
-    enum cf_err err = cf_matrix_of_thumbs(&likes, cf_names_count(eval->users), cf_names_count(eval->albums),
-                                          by_user, detail);
+    uint64_t *pairs = calloc(eval->liked.count + 1, sizeof *pairs);
+    size_t pair_count = pairs ? list_pairs(eval, fold, false, pairs) : 0;
+    for (size_t i = 0; pairs && likes.items && i < eval->liked.count; i++) {
+        const struct cf_thumb *t = &eval->liked.items[i];
+        if (cf_eval_album_fold(t->album) != album_fold && !has_pair(pairs, pair_count, t->user, t->album))
+            likes.items[likes.count++] = *t;
+    }
+    enum cf_err err = pairs && likes.items
+                          ? cf_matrix_of_thumbs(&likes, cf_names_count(eval->users),
+                                                cf_names_count(eval->albums), by_user, detail)
+                          : no_memory(detail);
     free(likes.items);
+    free(pairs);
     return err;
 }
 
@@ -76,6 +86,14 @@ enum cf_err cf_eval_data_init(const struct cf_eval *eval, enum cf_eval_source so
         err = cf_matrix_transpose(&data->by_user, &data->by_album, detail);
     data->training = (struct cf_training){&data->listens, &data->by_user, &data->by_album, users, albums};
     return err;
+}
+
+bool cf_eval_fold_tells(const struct cf_eval *eval, size_t fold)
+{
+    bool up = false, down = false;
+    for (size_t i = fold; i < eval->liked.count; i += CF_EVAL_FOLDS)
+        *(eval->liked.items[i].up ? &up : &down) = true;
+    return up && down;
 }
 
 void cf_eval_data_fini(struct cf_eval_data *data)

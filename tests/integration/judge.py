@@ -152,6 +152,52 @@ def albums_without_a_vector_are_counted(folder, rows):
     assert result.code == 1 and "no album of the tables has a vector: are the ids the same?" in result.err, result.err
 
 
+def likes_that_tell_too_little_choose_nothing(folder, rows):
+    """Likes of one kind only, or a fold of them: standard numbers, and no error."""
+    liked = [(u, a, "+1") for u, a, sign in rows[1] if sign == "+1"]
+    write(folder / "ups.tsv", ("user", "album", "thumb"), liked)
+    tables = ("--listens", "listens.tsv", "--thumbs", "thumbs.tsv", "--json")
+    models = json.loads(ok(*tables, "--liked", "ups.tsv", "--covers", "covers.tsv", cwd=folder).out)["models"]
+    ways = {m["model"]: m["way"] for m in models}
+    assert ways["koren"] == "listens" and ways["gist"] == "mean" and "mapped" in ways, ways
+    write(folder / "uneven.tsv", ("user", "album", "thumb"),
+          [(u, a, "+1" if i % 5 else "-1") for i, (u, a, _) in enumerate(rows[1])])
+    models = json.loads(ok(*tables, "--liked", "uneven.tsv", cwd=folder).out)["models"]
+    assert {m["way"] for m in models if m["model"] in ("popularity", "koren", "rnn")} == {"listens"}, models
+
+
+def what_is_held_out_is_held_out_whole(folder, rows):
+    """A pair that was thumbed for several seeds: chance likes stay chance where they are chosen by."""
+    rng = random.Random(5)
+    signs = [(u, a, rng.choice(("+1", "-1"))) for u, a, _ in rows[1]]
+    write(folder / "seeded.tsv", ("user", "album", "thumb", "seed"), [(*row, f"a{s}") for row in signs for s in range(4)])
+    models = json.loads(ok("--listens", "listens.tsv", "--thumbs", "thumbs.tsv", "--liked", "seeded.tsv", "--json",
+                           cwd=folder).out)["models"]
+    way = next(m["way"] for m in models if m["model"] == "koren")
+    held_out = float(way.split(": ")[1].split(" on held-out likes")[0])
+    assert held_out < .6, way
+
+
+def albums_that_nobody_heard_are_no_error(folder, rows):
+    """Covers are judged all the same; a mapping has nothing to learn from."""
+    write(folder / "new.tsv", ("user", "album", "thumb"), [(u, "new" + a, sign) for u, a, sign in rows[2]])
+    write(folder / "new_covers.tsv", ("album", "cover"), [(f"newa{a}", f"covers/{a}.ppm") for a in range(ALBUMS)])
+    result = ok("--listens", "listens.tsv", "--thumbs", "new.tsv", "--covers", "new_covers.tsv", "--json", cwd=folder)
+    names = [m["model"] for m in json.loads(result.out)["models"]]
+    assert "gist" in names and "mapped" not in names, names
+    assert "mapped: fewer than 60 albums have both listens and a vector in every space: passed over" in result.err, result.err
+
+
+def one_user_has_no_interval(folder):
+    write(folder / "one.tsv", ("user", "album", "thumb"), [("u1", "a1", "+1"), ("u1", "a2", "-1")])
+    tables = ("--listens", "listens.tsv", "--thumbs", "one.tsv")
+    text = ok(*tables, "--out", "one", cwd=folder).out
+    assert "of one user" in text and "too few" in text and "nan" not in text and "*" not in text.replace("; *", ""), text
+    assert "nan" not in (folder / "one" / "auc.svg").read_text()
+    per_user = json.loads((folder / "one" / "auc.json").read_text())["models"][0]["per_user"]
+    assert per_user["value"] is not None and per_user["low"] is None, per_user
+
+
 def bad_tables_are_one_sentence(folder):
     def bad(name, text, words, thumbs=True):
         (folder / name).write_text(text)
@@ -168,10 +214,13 @@ def bad_tables_are_one_sentence(folder):
     bad("bad.tsv", "user\tcount\nu1\t1\n", 'bad.tsv:1: there is no column "album"', thumbs=False)
     bad("bad.tsv", "user\talbum\tcount\nu1\ta1\t1\nu1\ta2\t-4\n", 'bad.tsv:3: the count must be a number above 0: "-4"',
         thumbs=False)
+    bad("bad.tsv", "user\talbum\tcount\nu1\ta1\t1e12\nu1\ta2\t3e38\n", 'bad.tsv:3: the count must be at most 1e12: "3e38"',
+        thumbs=False)
     bad("bad.tsv", "user\talbum\ttime\nu1\ta1\tyesterday\n", "bad.tsv:2: the time must be seconds", thumbs=False)
     bad("bad.tsv", "user\talbum\n", "there are no listens in it", thumbs=False)
     refused("No such file", "--listens", "nowhere.tsv", "--thumbs", "thumbs.tsv", cwd=folder)
     refused("nowhere.tsv: No such file", *TABLES, "--covers", "nowhere.tsv", cwd=folder)
+    refused("bad.tsv: not a folder", *TABLES, "--covers", "nowhere.tsv", "--out", "bad.tsv", cwd=folder)  # before the covers
     refused("are needed", "--listens", "listens.tsv", cwd=folder, code=2)
     refused("either --covers or --fleet", *TABLES, "--covers", "covers.tsv", "--fleet", cwd=folder, code=2)
 
@@ -201,6 +250,10 @@ def main():
         a_leak_is_told_and_changes_nothing(folder, rows)
         nothing_after_a_thumb_trains(folder, rows)
         albums_without_a_vector_are_counted(folder, rows)
+        likes_that_tell_too_little_choose_nothing(folder, rows)
+        what_is_held_out_is_held_out_whole(folder, rows)
+        albums_that_nobody_heard_are_no_error(folder, rows)
+        one_user_has_no_interval(folder)
 
 
 if __name__ == "__main__":

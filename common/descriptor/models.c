@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/file.h"
 
@@ -66,6 +69,28 @@ enum cf_err cf_models_path(const struct cf_home *home, uint32_t version, char *p
                            struct cf_detail *detail)
 {
     return cf_home_path(home, path, size, detail, "data/models/cf-%u.cfmap", version);
+}
+
+enum cf_err cf_models_lock(const struct cf_home *home, int *lock, struct cf_detail *detail)
+{
+    char path[CF_HOME_PATH_MAX];
+    enum cf_err err = cf_home_path(home, path, sizeof path, detail, "data/models");
+    if (err == CF_OK)
+        err = cf_file_make_dirs(path, detail);
+    if (err != CF_OK)
+        return err;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), done = -1;
+    do
+        done = folder < 0 ? -1 : flock(folder, LOCK_EX);
+    while (folder >= 0 && done != 0 && errno == EINTR);
+    if (done != 0) {
+        err = cf_fail_errno(detail, path);
+        if (folder >= 0)
+            close(folder);
+        return err;
+    }
+    *lock = folder;
+    return CF_OK;
 }
 
 enum cf_err cf_models_serve(const struct cf_home *home, uint32_t version, struct cf_detail *detail)

@@ -12,6 +12,10 @@ enum cf_err cf_models_find(const struct cf_home *home, uint32_t *served, uint32_
                            struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_models_path(const struct cf_home *home, uint32_t version, char *path, size_t size,
                            struct cf_detail *detail) CF_MUST_CHECK;
+/* Until the descriptor is closed nobody else has this lock: who publishes holds it from looking for the
+ * highest version until its own file is there, so that no version is given twice. Makes the folder; waits.
+ * CF_E_IO. */
+enum cf_err cf_models_lock(const struct cf_home *home, int *lock, struct cf_detail *detail) CF_MUST_CHECK;
 /* From now on that version is served. */
 enum cf_err cf_models_serve(const struct cf_home *home, uint32_t version,
                             struct cf_detail *detail) CF_MUST_CHECK;

@@ -1,10 +1,10 @@
 /* `coverfleet map`: trains the mapping from how an album looks to how it is listened to, for the space cf of
  * a fleet. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/crew.h"
-#include "common/base/file.h"
 #include "common/descriptor/models.h"
 #include "deploy/cli/eval_map.h"
 #include "deploy/cli/json.h"
@@ -91,11 +91,10 @@ static void fill(const struct cf_eval *eval, const struct cf_mapping *m, uint32_
     }
 }
 
-/* The version above all that are in the home. */
-static enum cf_err place(struct map *map, struct cf_detail *detail)
+/* The version above all that are in the home; `*lock` is to be closed when its file is there. */
+static enum cf_err place(struct map *map, int *lock, struct cf_detail *detail)
 {
     struct cf_home home;
-    char folder[CF_HOME_PATH_MAX];
     uint32_t served = 0, next = 0;
     if (!map->publish) {
         map->version = 1;
@@ -104,9 +103,7 @@ static enum cf_err place(struct map *map, struct cf_detail *detail)
     }
     enum cf_err err = cf_home_resolve(&home, detail);
     if (!err)
-        err = cf_home_path(&home, folder, sizeof folder, detail, "data/models");
-    if (!err)
-        err = cf_file_make_dirs(folder, detail);
+        err = cf_models_lock(&home, lock, detail);
     if (!err)
         err = cf_models_find(&home, &served, &next, detail);
     map->version = (next > served ? next : served) + 1;
@@ -119,10 +116,11 @@ static enum cf_err fit_and_write(struct map *map, struct cf_eval_rows *rows, con
     struct cf_mapping mapping;
     struct cf_cfmap file;
     char *origin = NULL;
+    int lock = -1;
     enum cf_err err = cf_eval_fit(&map->eval, rows, koren, map->kind, CF_EVAL_NO_FOLD, &mapping, detail);
     map->lambda = mapping.lambda;
     if (!err)
-        err = place(map, detail);
+        err = place(map, &lock, detail);
     if (!err)
         err = write_origin(map, &origin, detail);
     if (!err) {
@@ -130,6 +128,8 @@ static enum cf_err fit_and_write(struct map *map, struct cf_eval_rows *rows, con
         file.origin = origin;
         err = cf_cfmap_write(map->path, &file, detail);
     }
+    if (lock >= 0)
+        close(lock);
     free(origin);
     cf_mapping_fini(&mapping);
     return err;

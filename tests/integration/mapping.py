@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """From listens to neighbours: a mapping is trained on a fleet's own vectors, published, served as the space cf, asked for
 albums that nobody has played and for a cover never seen before, and refreshed by a second one."""
+import fcntl
 import json
+import os
 import random
 import subprocess
 
@@ -142,5 +144,28 @@ def a_space_that_the_fleet_lacks_is_passed_over(folder):
         assert "gray16: no album" not in result.err, result.err
 
 
+def is_waited_for(pid):
+    return any(" -> " in line and f" {pid} " in line for line in open("/proc/locks"))
+
+
+def a_version_is_given_once(folder):
+    """Somebody else publishes at the same moment: who comes second takes the next version, and replaces nothing."""
+    rows = f.samples(folder / "covers", 120)
+    write_listens(folder / "listens.tsv", [r["album"] for r in rows])
+    models = folder / "home" / "data" / "models"
+    models.mkdir(parents=True)
+    home = os.open(models, os.O_RDONLY)
+    fcntl.flock(home, fcntl.LOCK_EX)
+    second = subprocess.Popen([f.BIN / "coverfleet", "map", "train", "--listens", "listens.tsv", "--covers", "covers/samples.tsv",
+                               "--publish", "--json"], cwd=folder, env={**os.environ, "COVERFLEET_HOME": str(folder / "home")},
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    f.wait_for(lambda: is_waited_for(second.pid) or second.poll() is not None, 120, "the second to have trained")
+    (models / "cf-1.cfmap").write_bytes(b"of the first")
+    os.close(home)
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0 and json.loads(out)["version"] == 2, (out, err)
+    assert (models / "cf-1.cfmap").read_bytes() == b"of the first"
+
+
 if __name__ == "__main__":
-    f.main([a_space_that_the_fleet_lacks_is_passed_over, unplayed_albums_have_listening_neighbours])
+    f.main([a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over, unplayed_albums_have_listening_neighbours])

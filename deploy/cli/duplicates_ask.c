@@ -36,10 +36,16 @@ struct ask {
     struct cf_detail detail;
 };
 
-static void fail(struct ask *ask, enum cf_err err, const char *sentence)
+/* What the wire brings is not terminated. */
+static void fail_with(struct ask *ask, enum cf_err err, struct cf_str sentence)
 {
     if (!ask->err && err)
-        ask->err = cf_fail(&ask->detail, err, "%s", sentence);
+        ask->err = cf_fail(&ask->detail, err, "%.*s", CF_STR_ARG(sentence));
+}
+
+static void fail(struct ask *ask, enum cf_err err, const char *sentence)
+{
+    fail_with(ask, err, cf_str(sentence));
 }
 
 /* ---- answers ---- */
@@ -79,7 +85,7 @@ static void take_answer(struct ask *ask, const struct parcel *parcel, const stru
         else if (is_gone(err))
             ask->call->skipped++;
         else
-            fail(ask, err, result->detail.data ? result->detail.data : "");
+            fail_with(ask, err, result->detail);
     }
 }
 

@@ -132,9 +132,10 @@ static inline uint32_t cf_eval_album_fold(uint32_t album)
  * it forks. */
 enum cf_err cf_eval_describe(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 void cf_eval_looks_fini(struct cf_eval *eval);
-/* What has no score, NAN, gets the mean of its user's others: neither an advantage nor a loss. Returns how
- * many. */
-size_t cf_eval_fill_unknown(struct cf_scored *scored, size_t count);
+/* What has no score, NAN, gets the mean of its group's others: neither an advantage nor a loss. `*unknown`:
+ * how many. CF_E_NO_MEMORY. */
+enum cf_err cf_eval_fill_unknown(struct cf_scored *scored, size_t count, size_t *unknown,
+                                 struct cf_detail *detail) CF_MUST_CHECK;
 
 /* Each adds its results. */
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;

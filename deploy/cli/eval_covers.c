@@ -252,27 +252,40 @@ static struct cf_seeds seeds_of(const struct likes *likes, uint32_t user)
 
 /* ---- scores ---- */
 
-size_t cf_eval_fill_unknown(struct cf_scored *scored, size_t count)
+/* Of a group's scores. */
+struct known {
+    double sum, count;
+};
+
+enum cf_err cf_eval_fill_unknown(struct cf_scored *scored, size_t count, size_t *unknown,
+                                 struct cf_detail *detail)
 {
-    size_t unknown = 0;
-    for (size_t i = 0; i < count; i++) {
-        double sum = 0, known = 0;
-        if (!isnan(scored[i].score))
-            continue;
-        unknown++;
-        for (size_t j = 0; j < count; j++)
-            if (scored[j].group == scored[i].group && !isnan(scored[j].score)) {
-                sum += scored[j].score;
-                known++;
-            }
-        scored[i].score = known > 0 ? sum / known : 0;
-    }
-    return unknown;
+    uint32_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = scored[i].group > most ? scored[i].group : most;
+    struct known *groups = calloc((size_t)most + 1, sizeof *groups);
+    if (!groups)
+        return cf_fail(detail, CF_E_NO_MEMORY, "no memory for the means of %zu thumbs", count);
+    for (size_t i = 0; i < count; i++)
+        if (!isnan(scored[i].score)) {
+            groups[scored[i].group].sum += scored[i].score;
+            groups[scored[i].group].count++;
+        }
+    *unknown = 0;
+    for (size_t i = 0; i < count; i++)
+        if (isnan(scored[i].score)) {
+            const struct known *known = &groups[scored[i].group];
+            scored[i].score = known->count > 0 ? known->sum / known->count : 0;
+            ++*unknown;
+        }
+    free(groups);
+    return CF_OK;
 }
 
-static size_t score_all(const struct cf_eval_look *look, enum cf_covers_way way, const struct likes *likes,
-                        const struct cf_thumbs *thumbs, size_t every, struct cf_scored *scored,
-                        size_t *unknown)
+static enum cf_err score_all(const struct cf_eval_look *look, enum cf_covers_way way,
+                             const struct likes *likes, const struct cf_thumbs *thumbs, size_t every,
+                             struct cf_scored *scored, size_t *scored_count, size_t *unknown,
+                             struct cf_detail *detail)
 {
     size_t count = 0;
     for (size_t i = 0; i < thumbs->count; i++) {
@@ -285,8 +298,8 @@ static size_t score_all(const struct cf_eval_look *look, enum cf_covers_way way,
         double score = cf_covers_score(&look->covers, way, &seeds, t->album);
         scored[count++] = (struct cf_scored){t->user, t->user, score, t->up};
     }
-    *unknown = cf_eval_fill_unknown(scored, count);
-    return count;
+    *scored_count = count;
+    return cf_eval_fill_unknown(scored, count, unknown, detail);
 }
 
 /* The way that serves best on the likes of fold 0, given the others. */
@@ -303,9 +316,11 @@ static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *l
         gather_thumbs(&eval->liked, users, CF_EVAL_FOLDS, &likes);
     for (int way = 0; way < WAYS && !err; way++) {
         struct cf_auc auc;
-        size_t count =
-            score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, CF_EVAL_FOLDS, scored, &unknown);
-        err = cf_auc_per_user(scored, count, &quick, &auc, detail);
+        size_t count;
+        err = score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, CF_EVAL_FOLDS, scored, &count,
+                        &unknown, detail);
+        if (!err)
+            err = cf_auc_per_user(scored, count, &quick, &auc, detail);
         if (!err && auc.value > most) {
             most = auc.value;
             *best = (enum cf_covers_way)way;
@@ -331,7 +346,9 @@ static enum cf_err score_look(struct cf_eval *eval, const struct cf_eval_look *l
     else if (!err)
         gather_listens(&eval->listens, users, &likes);
     if (!err) {
-        score_all(look, way, &likes, &eval->thumbs, 0, result->scored, &result->unknown);
+        size_t count;
+        err =
+            score_all(look, way, &likes, &eval->thumbs, 0, result->scored, &count, &result->unknown, detail);
         snprintf(result->how, sizeof result->how, "%s", cf_covers_way_name(way));
     }
     likes_fini(&likes);

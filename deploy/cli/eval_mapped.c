@@ -57,7 +57,7 @@ static enum cf_err judge_warm(struct cf_eval *eval, struct cf_eval_rows *rows, c
         err = cf_fail(detail, CF_E_NO_MEMORY, "no memory for mapped scores");
     if (!err) {
         score_thumbs(eval, rows, koren, CF_EVAL_NO_FOLD, mapped, result);
-        result->unknown = cf_eval_fill_unknown(result->scored, eval->thumbs.count);
+        err = cf_eval_fill_unknown(result->scored, eval->thumbs.count, &result->unknown, detail);
     }
     free(mapped);
     return err;
@@ -80,7 +80,7 @@ static enum cf_err judge_cold(struct cf_eval *eval, struct cf_eval_rows *rows, e
         cf_model_free(koren);
     }
     if (!err)
-        result->unknown = cf_eval_fill_unknown(result->scored, eval->thumbs.count);
+        err = cf_eval_fill_unknown(result->scored, eval->thumbs.count, &result->unknown, detail);
     return err;
 }
 

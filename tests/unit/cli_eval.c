@@ -1,0 +1,52 @@
+/* What an evaluation does with thumbs that a model knows nothing of. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "deploy/cli/eval.h"
+
+static void what_is_unknown_gets_the_mean_of_its_group(void **state)
+{
+    (void)state;
+    struct cf_scored scored[] = {{0, 0, 1, true}, {0, 0, NAN, false}, {1, 5, NAN, true},
+                                 {0, 0, 4, true}, {2, 9, 7, false},   {1, 5, NAN, false}};
+    size_t unknown = 0;
+    assert_int_equal(cf_eval_fill_unknown(scored, 6, &unknown, NULL), CF_OK);
+    assert_int_equal(unknown, 3);
+    assert_true(scored[1].score == 2.5 && scored[2].score == 0 && scored[5].score == 0);
+    assert_true(scored[0].score == 1 && scored[3].score == 4 && scored[4].score == 7);
+    assert_int_equal(cf_eval_fill_unknown(scored, 0, &unknown, NULL), CF_OK);
+    assert_int_equal(unknown, 0);
+}
+
+/* Comparing all with all would take minutes. */
+static void many_may_be_unknown(void **state)
+{
+    enum { COUNT = 400000, USERS = 1000 };
+    (void)state;
+    struct cf_scored *scored = calloc(COUNT, sizeof *scored);
+    size_t unknown = 0;
+    assert_non_null(scored);
+    for (uint32_t i = 0; i < COUNT; i++)
+        scored[i] = (struct cf_scored){i % USERS, i % USERS, i < USERS ? (double)i : (double)NAN, false};
+    assert_int_equal(cf_eval_fill_unknown(scored, COUNT, &unknown, NULL), CF_OK);
+    assert_int_equal(unknown, COUNT - USERS);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_true(scored[i].score == i % USERS);
+    free(scored);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_unknown_gets_the_mean_of_its_group),
+        cmocka_unit_test(many_may_be_unknown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

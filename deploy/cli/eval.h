@@ -37,7 +37,7 @@ struct cf_eval_result {
     size_t unknown; /* thumbs without a vector, or on what was never trained */
     double seconds;
     enum cf_eval_by by;
-    bool folded; /* scores of different users come from different fits: they are never pooled */
+    bool folded; /* scores of different users, or albums, come from different fits: they are never pooled */
     bool cold;   /* scores of different album folds do: a user's albums are compared within each */
     struct cf_auc pooled, per_user, in_folds, bands[CF_EVAL_BANDS];
 };

@@ -38,6 +38,7 @@ static struct cf_eval_result *add_result(struct cf_eval *eval, const char *name,
     struct cf_eval_result *result = cf_eval_add(eval, name, CF_EVAL_BY_MAPPING);
     if (!result)
         return NULL;
+    result->folded = true;
     result->cold = cold;
     for (size_t i = 0; i < eval->thumbs.count && cold; i++)
         result->scored[i].group =

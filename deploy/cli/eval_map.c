@@ -204,6 +204,42 @@ static void measure(const struct cf_eval_rows *rows, const struct cf_model *kore
     figures->cosine = figures->albums ? sum / (double)figures->albums : 0;
 }
 
+static bool take_unit(const struct cf_eval_rows *rows, const struct cf_model *koren, size_t row, float *unit)
+{
+    uint32_t f = cf_model_factor_count(koren);
+    const float *factors = cf_model_album_factors(koren, rows->albums[row]);
+    if (factors)
+        memcpy(unit, factors, f * sizeof *unit);
+    return factors && cf_mapping_unit(unit, f);
+}
+
+enum cf_err cf_eval_blind_cosine(const struct cf_eval_rows *rows, const struct cf_model *koren,
+                                 double *cosine, struct cf_detail *detail)
+{
+    uint32_t f = cf_model_factor_count(koren);
+    size_t known = 0;
+    float *means = calloc((CF_EVAL_FOLDS + 1) * (size_t)f, sizeof *means), *unit = means + CF_EVAL_FOLDS * f;
+    if (!means)
+        return no_memory(detail);
+    for (size_t row = 0; row < rows->count; row++)
+        for (uint32_t fold = 0; take_unit(rows, koren, row, unit) && fold < CF_EVAL_FOLDS; fold++)
+            for (uint32_t j = 0; j < f && fold != cf_eval_album_fold(rows->albums[row]); j++)
+                means[fold * f + j] += unit[j];
+    for (uint32_t fold = 0; fold < CF_EVAL_FOLDS; fold++)
+        (void)cf_mapping_unit(means + fold * f, f);
+    *cosine = 0;
+    for (size_t row = 0; row < rows->count; row++)
+        if (take_unit(rows, koren, row, unit)) {
+            const float *mean = means + cf_eval_album_fold(rows->albums[row]) * f;
+            for (uint32_t j = 0; j < f; j++)
+                *cosine += (double)unit[j] * (double)mean[j];
+            known++;
+        }
+    *cosine /= known ? (double)known : 1;
+    free(means);
+    return CF_OK;
+}
+
 enum cf_err cf_eval_map_kind(const struct cf_eval *eval, struct cf_eval_rows *rows,
                              const struct cf_model *koren, enum cf_mapping_kind kind, float **mapped,
                              struct cf_eval_fit_figures *figures, struct cf_detail *detail)

@@ -43,6 +43,13 @@ struct cf_eval_fit_figures {
     double cosine; /* mean */
     size_t albums;
 };
+/* The same of the mean of all factors outside an album's fold: what whoever sees no cover says. */
+enum cf_err cf_eval_blind_cosine(const struct cf_eval_rows *rows, const struct cf_model *koren, double *cosine,
+                                 struct cf_detail *detail) CF_MUST_CHECK;
+/* The same of the mean direction of all albums outside an album's fold, which no cover was needed for: what a
+ * mapping has to beat. CF_E_NO_MEMORY. */
+enum cf_err cf_eval_blind_cosine(const struct cf_eval_rows *rows, const struct cf_model *koren,
+                                 double *cosine, struct cf_detail *detail) CF_MUST_CHECK;
 /* Maps every album by a mapping that was fitted without its fold: `*mapped` [count][outputs], at unit norm.
  */
 enum cf_err cf_eval_map_kind(const struct cf_eval *eval, struct cf_eval_rows *rows,

@@ -19,7 +19,7 @@ struct map {
     enum cf_mapping_kind kind;
     struct cf_eval_fit_figures figures[CF_MAPPING_KIND_COUNT];
     size_t rows;
-    double lambda;
+    double lambda, blind; /* the cosine that needs no cover */
 };
 
 /* ---- its origin ---- */
@@ -40,6 +40,7 @@ static void put_origin(struct cf_json *json, const struct map *map)
     cf_json_real(json, "koren_alpha", choice->alpha);
     cf_json_real(json, "koren_lambda", choice->lambda);
     cf_json_uint(json, "seed", eval->options.seed);
+    cf_json_real(json, "blind_cosine", map->blind);
     cf_json_array(json, "unseen_albums");
     for (enum cf_mapping_kind kind = 0; kind < CF_MAPPING_KIND_COUNT; kind++) {
         cf_json_object(json, NULL);
@@ -181,6 +182,8 @@ static enum cf_err train(struct map *map, struct cf_detail *detail)
     if (!err)
         err = compare_kinds(map, &rows, koren, detail);
     if (!err)
+        err = cf_eval_blind_cosine(&rows, koren, &map->blind, detail);
+    if (!err)
         err = fit_and_write(map, &rows, koren, detail);
     cf_eval_rows_fini(&rows);
     cf_model_free(koren);
@@ -204,10 +207,12 @@ static enum cf_err tell(const struct map *map, struct cf_detail *detail)
 {
     if (map->eval.options.json)
         return print_json(map, detail);
-    printf("%zu albums; cosine to the factors of albums that were not seen: ridge %.3f, a hidden layer %.3f\n"
-           "%s, version %u: %s\n",
-           map->rows, map->figures[CF_MAPPING_RIDGE].cosine, map->figures[CF_MAPPING_HIDDEN].cosine,
-           cf_mapping_kind_name(map->kind), map->version, map->path);
+    printf(
+        "%zu albums; cosine to the factors of albums that were not seen: ridge %.3f, a hidden layer %.3f;\n"
+        "of the albums' mean, for which no cover is looked at: %.3f\n"
+        "%s, version %u: %s\n",
+        map->rows, map->figures[CF_MAPPING_RIDGE].cosine, map->figures[CF_MAPPING_HIDDEN].cosine, map->blind,
+        cf_mapping_kind_name(map->kind), map->version, map->path);
     if (map->publish)
         printf("now \"coverfleet redescribe --space cf\" fills it; an older version serves until then\n");
     return CF_OK;

@@ -144,6 +144,27 @@ def a_space_that_the_fleet_lacks_is_passed_over(folder):
         assert "gray16: no album" not in result.err, result.err
 
 
+def offline(folder, covers):
+    done = subprocess.run([f.BIN / "coverfleet", "map", "train", "--listens", "listens.tsv", "--covers", covers, "--root",
+                           "covers", "--out", "model.cfmap", "--json"], cwd=folder, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    return max(kind["cosine"] for kind in figures["unseen_albums"]), figures["blind_cosine"]
+
+
+def what_needs_no_cover_is_told(folder):
+    """Albums have a direction in common: a mapping of covers that say nothing points that way, and no mapping is judged by it."""
+    rows = f.samples(folder / "covers", 120)
+    albums, covers = [r["album"] for r in rows], [r["cover"] for r in rows]
+    write_listens(folder / "listens.tsv", albums)
+    cosine, blind = offline(folder, "covers/samples.tsv")
+    assert cosine > blind + .2, (cosine, blind)
+    random.Random(1).shuffle(covers)
+    (folder / "shuffled.tsv").write_text("album\tcover\n" + "".join(f"{a}\t{c}\n" for a, c in zip(albums, covers)))
+    cosine, same = offline(folder, "shuffled.tsv")
+    assert same == blind and abs(cosine - blind) < .1, (cosine, blind)
+
+
 def is_waited_for(pid):
     return any(" -> " in line and f" {pid} " in line for line in open("/proc/locks"))
 
@@ -168,4 +189,5 @@ def a_version_is_given_once(folder):
 
 
 if __name__ == "__main__":
-    f.main([a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over, unplayed_albums_have_listening_neighbours])
+    f.main([what_needs_no_cover_is_told, a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over,
+            unplayed_albums_have_listening_neighbours])

@@ -25,7 +25,8 @@ static void count_signs(const struct cf_matrix *m, uint64_t begin, uint64_t end,
 enum cf_err cf_train_popularity(const struct cf_training *training, const struct cf_model_options *options,
                                 struct cf_model **out, struct cf_detail *detail)
 {
-    enum cf_err err = cf_model_new(CF_MODEL_POPULARITY, training, 0, true, out, detail);
+    struct cf_model *model = NULL;
+    enum cf_err err = cf_model_new(CF_MODEL_POPULARITY, training, 0, true, &model, detail);
     if (err)
         return err;
     const struct cf_matrix *m = training->by_album;
@@ -35,10 +36,15 @@ enum cf_err cf_train_popularity(const struct cf_training *training, const struct
     double average = ups / fmax(1, ups + downs);
     for (uint32_t album = 0; album < training->album_count; album++) {
         count_signs(m, m->first[album], m->first[album + 1], &ups, &downs);
-        (*out)->album_biases[album] =
+        model->album_biases[album] =
             (float)(has_downs ? (ups + prior * average) / (ups + downs + prior) : ups);
     }
-    return cf_model_sweep(options, 1, 1, 0, detail);
+    err = cf_model_sweep(options, 1, 1, 0, detail);
+    if (err)
+        cf_model_free(model);
+    else
+        *out = model;
+    return err;
 }
 
 /* ---- item_item ---- */

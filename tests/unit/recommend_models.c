@@ -82,6 +82,12 @@ static bool end_after_two(void *arg, uint32_t sweep, uint32_t sweeps, double obj
     return sweep < 2;
 }
 
+static bool end_at_once(void *arg, uint32_t sweep, uint32_t sweeps, double objective)
+{
+    (void)arg, (void)sweep, (void)sweeps, (void)objective;
+    return false;
+}
+
 static void training_can_be_ended(void **state)
 {
     (void)state;
@@ -94,6 +100,13 @@ static void training_can_be_ended(void **state)
         o.sweep = end_after_two;
         assert_int_equal(cf_model_train(kind, &w.training, &o, &model, &detail), CF_E_SHUTTING_DOWN);
         assert_non_null(strstr(detail.text, "after sweep 2 of 3"));
+        assert_null(model);
+    }
+    for (enum cf_model_kind kind = 0; kind < CF_MODEL_KOREN; kind++) {
+        struct cf_model_options o = options_of(kind, 2);
+        struct cf_model *model = NULL;
+        o.sweep = end_at_once;
+        assert_int_equal(cf_model_train(kind, &w.training, &o, &model, NULL), CF_E_SHUTTING_DOWN);
         assert_null(model);
     }
     world_fini(&w);

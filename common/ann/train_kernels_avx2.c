@@ -12,7 +12,7 @@
 #define CF_TARGET __attribute__((target("avx2")))
 
 /* A block is two registers wide. */
-enum { VECTORS = 4, HALVES = 2 };
+enum { VECTORS = 4, HALVES = 2, DEPTH = 128 };
 
 CF_TARGET CF_INLINE __m256i four_values(const int8_t *a)
 {
@@ -102,9 +102,41 @@ CF_TARGET static float shadow(float *keys, const int32_t *sums, float factor, fl
     return least_of(least);
 }
 
-CF_TARGET static struct cf_ann_fit levels_of(const float *x, const float *weights, float factor, size_t count, float *levels)
+CF_TARGET CF_INLINE __m256 levels_at(const float *x, __m256 factor)
 {
-    return cf_ann_loop_levels(x, weights, factor, count, levels);
+    const __m256 half = _mm256_set1_ps(.5f), middle = _mm256_set1_ps(7.5f), most = _mm256_set1_ps(15);
+    __m256 n = _mm256_add_ps(_mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x), factor), half), middle);
+    __m256 both = _mm256_min_ps(_mm256_max_ps(n, _mm256_setzero_ps()), most);
+    __m256 whole = _mm256_round_ps(both, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+
+    return _mm256_sub_ps(_mm256_mul_ps(_mm256_set1_ps(2), whole), most);
+}
+
+CF_TARGET CF_INLINE float sum_of(const __m256 halves[HALVES])
+{
+    cf_ann_lanes sum;
+
+    memcpy(&sum, halves, sizeof sum);
+    return cf_ann_loop_sum(sum);
+}
+
+/* As cf_ann_loop_levels says. */
+CF_TARGET static struct cf_ann_fit levels_of(const float *x, const float *weights, float factor, size_t count,
+                                             float *levels)
+{
+    __m256 times = _mm256_set1_ps(factor), with[HALVES] = {_mm256_setzero_ps(), _mm256_setzero_ps()},
+           square[HALVES] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
+    for (size_t j = 0; j < count; j += 16)
+        for (size_t h = 0; h < HALVES; h++) {
+            size_t at = j + 8 * h;
+            __m256 level = levels_at(x + at, times),
+                   weighted = _mm256_mul_ps(level, _mm256_loadu_ps(weights + at));
+            _mm256_storeu_ps(levels + at, level);
+            with[h] = _mm256_add_ps(with[h], _mm256_mul_ps(_mm256_loadu_ps(x + at), weighted));
+            square[h] = _mm256_add_ps(square[h], _mm256_mul_ps(level, weighted));
+        }
+    return (struct cf_ann_fit){sum_of(with), sum_of(square)};
 }
 
 CF_TARGET static float dot(const float *a, const float *b, size_t count)
@@ -117,9 +149,45 @@ CF_TARGET static void add_scaled(float *out, const float *x, float a, size_t cou
     cf_ann_loop_add_scaled(out, x, a, count);
 }
 
-CF_TARGET static void multiply(const float *a, size_t rows, size_t width, const float *b, size_t columns, float *out)
+/* Four rows times sixteen columns, added to what `out` holds; b: `depth` rows of these columns. */
+CF_TARGET CF_INLINE void multiply_tile(const float *a, size_t width, const cf_ann_lanes *b, size_t depth,
+                                       float *out, size_t columns)
 {
-    cf_ann_loop_multiply(a, rows, width, b, columns, out);
+    __m256 sum[VECTORS][HALVES];
+
+    for (unsigned r = 0; r < VECTORS; r++)
+        for (unsigned h = 0; h < HALVES; h++)
+            sum[r][h] = _mm256_loadu_ps(out + r * columns + 8 * h);
+    for (size_t j = 0; j < depth; j++) {
+        __m256 left = _mm256_loadu_ps((const float *)(b + j)),
+               right = _mm256_loadu_ps((const float *)(b + j) + 8);
+        for (unsigned r = 0; r < VECTORS; r++) {
+            __m256 value = _mm256_set1_ps(a[r * width + j]);
+            sum[r][0] = _mm256_add_ps(sum[r][0], _mm256_mul_ps(value, left));
+            sum[r][1] = _mm256_add_ps(sum[r][1], _mm256_mul_ps(value, right));
+        }
+    }
+    for (unsigned r = 0; r < VECTORS; r++)
+        for (unsigned h = 0; h < HALVES; h++)
+            _mm256_storeu_ps(out + r * columns + 8 * h, sum[r][h]);
+}
+
+/* Sixteen columns of DEPTH rows at a time are laid side by side, so that they stay in the nearest cache. */
+CF_TARGET static void multiply(const float *a, size_t rows, size_t width, const float *b, size_t columns,
+                               float *out)
+{
+    cf_ann_lanes strip[DEPTH];
+
+    memset(out, 0, rows * columns * sizeof *out);
+    for (size_t j = 0; j < width; j += DEPTH) {
+        size_t depth = width - j < DEPTH ? width - j : DEPTH;
+        for (size_t c = 0; c < columns; c += 16) {
+            for (size_t d = 0; d < depth; d++)
+                memcpy(&strip[d], b + (j + d) * columns + c, sizeof *strip);
+            for (size_t r = 0; r < rows; r += VECTORS)
+                multiply_tile(a + r * width + j, width, strip, depth, out + r * columns + c, columns);
+        }
+    }
 }
 
 CF_TARGET static float largest(const float *x, size_t count)
@@ -127,9 +195,30 @@ CF_TARGET static float largest(const float *x, size_t count)
     return cf_ann_loop_largest(x, count);
 }
 
+/* Eight as words of 32 bits. */
+CF_TARGET CF_INLINE __m256i rounded_at(const float *x, __m256 zero, __m256 factor)
+{
+    __m256 value = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x), zero), factor);
+    __m256 low = _mm256_max_ps(value, _mm256_set1_ps(-127)), both = _mm256_min_ps(low, _mm256_set1_ps(127));
+
+    return _mm256_cvtps_epi32(_mm256_round_ps(both, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
 CF_TARGET static void round_bytes(const float *x, float zero, float factor, size_t count, int8_t *out)
 {
-    cf_ann_loop_round(x, zero, factor, count, out);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing goes by halves */
+    __m256 from = _mm256_set1_ps(zero), times = _mm256_set1_ps(factor);
+    size_t i = 0;
+
+    for (; i + 32 <= count; i += 32) {
+        __m256i first =
+            _mm256_packs_epi32(rounded_at(x + i, from, times), rounded_at(x + i + 8, from, times));
+        __m256i second =
+            _mm256_packs_epi32(rounded_at(x + i + 16, from, times), rounded_at(x + i + 24, from, times));
+        __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), order);
+        _mm256_storeu_si256((__m256i *)(void *)(out + i), bytes);
+    }
+    cf_ann_loop_round(x + i, zero, factor, count - i, out + i);
 }
 
 CF_TARGET static void divide(const float *x, const float *by, size_t count, float *out, float *least, float *most)

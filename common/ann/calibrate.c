@@ -5,17 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ann/order.h"
 #include "common/ann/scan.h"
-#include "common/ann/truth.h"
+#include "common/ann/tally.h"
 #include "common/base/rng.h"
 
 enum {
     PORTION = 16,
     MIXED_MAX = 200,
-    CODE_LEVELS = 16,
-    SHORT_LEVELS = 13,
-    LEAF_LEVELS = 20,
-    POOL = 8192,           /* entries that a wide search keeps */
     COPIES_MAX = 16,       /* of a vector that are taken out */
     DEEP_ENTRIES = 1 << 20 /* and that it looks at */
 };
@@ -26,44 +23,21 @@ enum kind { KIND_HELD, KIND_PERTURBED, KIND_NEW, KIND_MIXED, KIND_COUNT };
 /* Where rows lose more than a recall allows, leaves may lose this share of it on top. */
 #define EXTRA_LOSS .25
 
-static const uint32_t grid_k[CF_ANN_GRID_K] = {1, 10, 100};
 static const double grid_recall[CF_ANN_GRID_RECALL] = {.5,  .6,  .7,  .8,  .85, .9,   .925,
                                                        .95, .96, .97, .98, .99, .995, .999};
-static const uint32_t grid_codes[CF_ANN_GRID_K][CODE_LEVELS] = {
-    {12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 704, 1024, 1536, 3072},
-    {40, 56, 80, 112, 144, 192, 256, 352, 512, 768, 1024, 1280, 1600, 2048, 3584, 6144},
-    {160, 224, 288, 352, 448, 576, 768, 1024, 1216, 1408, 1664, 2048, 2816, 4096, 5632, 8000}};
-static const uint32_t grid_shorts[CF_ANN_GRID_K][SHORT_LEVELS] = {
-    {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256},
-    {12, 14, 16, 20, 24, 32, 40, 56, 80, 112, 160, 256, 448},
-    {104, 112, 128, 144, 160, 192, 224, 288, 384, 512, 640, 768, 1024}};
 /* What things cost, in nanoseconds about: an entry looked at, one that survives, a row, a byte of all rows.
  * Only their proportions matter. */
 static const double cost_entry = 1.1, cost_code = 38, cost_row = 120, cost_row_byte = .06,
                     cost_scan_byte = .05, cost_scan_row = 6;
-
-/* Sums over queries, and of squares. */
-struct sums {
-    uint64_t squares;
-    uint32_t missed;
-};
-
-/* For one kind: what was missed of the true neighbours, and of those that rows tell. */
-struct tally {
-    uint32_t queries[CF_ANN_GRID_K];
-    struct sums rows[CF_ANN_GRID_K]; /* missed by measuring all of them */
-    struct sums all[CF_ANN_GRID_K][LEAF_LEVELS][CODE_LEVELS][SHORT_LEVELS],
-        told[CF_ANN_GRID_K][LEAF_LEVELS][CODE_LEVELS][SHORT_LEVELS];
-};
 
 struct trial {
     const struct cf_ann *ann;
     float *vectors; /* of queries that are made */
     struct cf_ann_probe_query *queries;
     float *reaches; /* one a query */
-    uint32_t begin[KIND_COUNT + 1], leaves[LEAF_LEVELS];
+    uint32_t begin[KIND_COUNT + 1], leaves[CF_ANN_LEAF_LEVELS];
     uint32_t deep; /* leaves of a wide search */
-    struct tally *tallies;
+    struct cf_ann_tally *tallies;
     enum kind kind;       /* of what is measured now */
     pthread_mutex_t lock; /* of its tally */
     enum cf_err *errs;    /* one a portion */
@@ -71,24 +45,18 @@ struct trial {
 
 /* ---- one query ---- */
 
-struct entry {
-    float key;
-    uint32_t item, rank; /* of its leaf */
-};
-
 /* Scratch of a portion. */
 struct bench {
     struct cf_ann_scratch scratch;
-    struct tally tally, fresh; /* fresh: of KIND_NEW */
-    struct entry entries[POOL + POOL / 8];
-    size_t entry_count;
-    uint32_t *ranks; /* of leaves */
-    float shorts[POOL + POOL / 8];
+    struct cf_ann_tally tally, fresh; /* fresh: of KIND_NEW */
+    struct cf_ann_wide wide;
+    uint32_t *ranks;         /* of leaves */
+    uint64_t *keyed, *spare; /* room for the leaves, and for the entries */
 };
 
 static int compare_entries(const void *a, const void *b)
 {
-    const struct entry *x = a, *y = b;
+    const struct cf_ann_entry *x = a, *y = b;
 
     if (x->key != y->key)
         return x->key < y->key ? -1 : 1;
@@ -97,22 +65,17 @@ static int compare_entries(const void *a, const void *b)
     return (x->item > y->item) - (x->item < y->item);
 }
 
-static int compare_leaves(const void *a, const void *b)
-{
-    const struct cf_ann_leaf *x = a, *y = b;
-
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return (x->leaf > y->leaf) - (x->leaf < y->leaf);
-}
-
 /* Where each leaf comes among the nearest; with groups, when a search would have got to it. */
 static void rank_leaves(struct bench *b, const struct cf_ann_target *t, size_t leaf_count)
 {
-    qsort(b->scratch.leaves, leaf_count, sizeof *b->scratch.leaves, compare_leaves);
+    const struct cf_ann_leaf *leaves = b->scratch.leaves;
+
+    for (size_t i = 0; i < leaf_count; i++)
+        b->keyed[i] = cf_ann_keyed(leaves[i].key, leaves[i].leaf);
+    cf_ann_order(b->keyed, b->spare, leaf_count, CF_ANN_ORDER_ALL);
     memset(b->ranks, 0xff, t->ann->header.leaf_count * sizeof *b->ranks);
     for (size_t i = 0; i < leaf_count; i++)
-        b->ranks[b->scratch.leaves[i].leaf] = (uint32_t)i;
+        b->ranks[(uint32_t)b->keyed[i]] = (uint32_t)i;
     for (size_t i = 0; t->front.leaves && i < t->front.count; i++) {
         uint32_t least = (uint32_t)cf_ann_front_wanted(i), *rank = &b->ranks[t->front.leaves[i]];
         *rank = *rank < least ? least : *rank;
@@ -133,185 +96,63 @@ static uint32_t leaf_of(const struct cf_ann *ann, uint32_t block)
     return low;
 }
 
+/* Entries of the pool but for one item, with the ranks of their leaves. Of a leaf they come together. */
+static void name_entries(struct bench *b, const struct cf_ann *ann, const struct cf_ann_pool *pool,
+                         uint32_t self)
+{
+    uint32_t leaf = 0;
+
+    b->wide.count = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        uint32_t item = cf_ann_item_of(ann, pool->entries[i]), block = pool->entries[i] / CF_ANN_LANE_COUNT;
+        if (block < ann->block_first[leaf] || block >= ann->block_first[leaf + 1])
+            leaf = leaf_of(ann, block);
+        if (item != self)
+            b->wide.entries[b->wide.count++] = (struct cf_ann_entry){pool->keys[i], item, b->ranks[leaf]};
+    }
+}
+
+/* By keys; where these are equal, as compare_entries says. `room`: for as many. */
+static void sort_entries(struct bench *b, struct cf_ann_entry *room)
+{
+    size_t count = b->wide.count, run = 1;
+
+    for (size_t i = 0; i < count; i++) {
+        room[i] = b->wide.entries[i];
+        b->keyed[i] = cf_ann_keyed(room[i].key, (uint32_t)i);
+    }
+    cf_ann_order(b->keyed, b->spare, count, CF_ANN_ORDER_KEYS);
+    for (size_t i = 0; i < count; i++)
+        b->wide.entries[i] = room[(uint32_t)b->keyed[i]];
+    for (size_t i = 0; i < count; i += run) {
+        for (run = 1; i + run < count && b->wide.entries[i + run].key == b->wide.entries[i].key;)
+            run++;
+        if (run > 1)
+            qsort(b->wide.entries + i, run, sizeof *b->wide.entries, compare_entries);
+    }
+}
+
 /* The best entries of many leaves, best first, and their items by shorts. */
 static enum cf_err search_wide(const struct trial *trial, struct cf_ann_target *t, uint32_t self,
                                struct bench *b)
 {
     struct cf_ann_sieve all = {0};
+    struct cf_ann_entry room[CF_ANN_WIDE_MOST];
     struct cf_ann_pool pool;
     size_t leaf_count;
     enum cf_err err = cf_ann_leaves_choose(t, trial->deep, &leaf_count);
 
     if (!err)
-        err = cf_ann_codes_scan(t, leaf_count, POOL, &all, &pool);
+        err = cf_ann_codes_scan(t, leaf_count, CF_ANN_WIDE, &all, &pool);
     if (err)
         return err;
     rank_leaves(b, t, leaf_count);
-    b->entry_count = 0;
-    for (size_t i = 0; i < pool.count; i++) {
-        uint32_t item = cf_ann_item_of(t->ann, pool.entries[i]);
-        uint32_t leaf = leaf_of(t->ann, pool.entries[i] / CF_ANN_LANE_COUNT);
-        if (item != self)
-            b->entries[b->entry_count++] = (struct entry){pool.keys[i], item, b->ranks[leaf]};
-    }
-    qsort(b->entries, b->entry_count, sizeof *b->entries, compare_entries);
-    for (size_t i = 0; i < b->entry_count; i++)
-        pool.entries[i] = b->entries[i].item;
-    cf_ann_measure_shorts(t, pool.entries, b->entry_count, b->shorts);
+    name_entries(b, t->ann, &pool, self);
+    sort_entries(b, room);
+    for (size_t i = 0; i < b->wide.count; i++)
+        pool.entries[i] = b->wide.entries[i].item;
+    cf_ann_measure_shorts(t, pool.entries, b->wide.count, b->wide.shorts);
     return CF_OK;
-}
-
-/* True neighbours by their shorts, so that copies of one count for one another. */
-enum { SLOTS = 256 };
-struct wanted {
-    uint32_t count;
-    uint8_t slots[SLOTS]; /* neighbour + 1, of the first of its shorts */
-    float shorts[CF_ANN_TRUTH_MAX];
-    uint8_t next[CF_ANN_TRUTH_MAX]; /* the next that is its copy, or itself */
-};
-
-static size_t slot_of(const struct wanted *w, float key)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &key, sizeof bits);
-    size_t at = (bits * 0x9E3779B1u >> 16) % SLOTS;
-    while (w->slots[at] && w->shorts[w->slots[at] - 1] != key)
-        at = (at + 1) % SLOTS;
-    return at;
-}
-
-static void want(const struct cf_ann_target *t, const struct cf_ann_probe_query *query, struct wanted *w)
-{
-    uint32_t items[CF_ANN_TRUTH_MAX];
-    uint8_t last[CF_ANN_TRUTH_MAX];
-
-    memset(w->slots, 0, sizeof w->slots);
-    w->count = query->count;
-    for (uint32_t i = 0; i < w->count; i++)
-        items[i] = query->neighbours[i].item;
-    cf_ann_measure_shorts(t, items, w->count, w->shorts);
-    for (uint32_t i = 0; i < w->count; i++) {
-        size_t at = slot_of(w, w->shorts[i]);
-        w->next[i] = (uint8_t)i;
-        if (w->slots[at])
-            w->next[last[w->slots[at] - 1]] = (uint8_t)i;
-        else
-            w->slots[at] = (uint8_t)(i + 1);
-        last[w->slots[at] - 1] = (uint8_t)i;
-    }
-}
-
-/* What a search of so many leaves would come across: items once each, by their codes. */
-struct walk {
-    uint32_t place[CF_ANN_TRUTH_MAX]; /* among the codes, of each neighbour; UINT32_MAX: not there */
-    float shorts[POOL + POOL / 8];    /* of the items */
-    uint32_t places[POOL + POOL / 8]; /* among the codes, of the items: ascending */
-    size_t count;
-};
-
-static bool first_time(uint32_t *seen, size_t slots, uint32_t item)
-{
-    size_t at = item * 0x9E3779B1u % slots;
-
-    while (seen[at] && seen[at] != item + 1)
-        at = (at + 1) % slots;
-    bool first = !seen[at];
-    seen[at] = item + 1;
-    return first;
-}
-
-static void walk(const struct bench *b, const struct wanted *w, uint32_t leaves, uint32_t codes_most,
-                 struct walk *walk)
-{
-    static const size_t slots = 2 * POOL;
-    uint32_t seen[2 * POOL] = {0}, place = 0;
-    uint8_t at[CF_ANN_TRUTH_MAX]; /* the next copy to count */
-
-    memset(walk->place, 0xff, sizeof walk->place);
-    for (uint32_t i = 0; i < w->count; i++)
-        at[i] = (uint8_t)i;
-    walk->count = 0;
-    for (size_t i = 0; i < b->entry_count && place < codes_most; i++) {
-        if (b->entries[i].rank >= leaves)
-            continue;
-        if (first_time(seen, slots, b->entries[i].item)) {
-            uint8_t first = w->slots[slot_of(w, b->shorts[i])];
-            if (first && walk->place[at[first - 1]] == UINT32_MAX) {
-                walk->place[at[first - 1]] = place;
-                at[first - 1] = w->next[at[first - 1]];
-            }
-            walk->shorts[walk->count] = b->shorts[i];
-            walk->places[walk->count++] = place;
-        }
-        place++;
-    }
-}
-
-static size_t before_place(const struct walk *walk, uint32_t place)
-{
-    size_t low = 0, high = walk->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (walk->places[middle] < place)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* How many of the first k rows would tell. */
-static uint32_t count_told(const struct cf_ann_probe_query *query, uint32_t k)
-{
-    uint32_t told = 0;
-
-    for (uint32_t i = 0; i < query->count && i < k; i++)
-        told += query->neighbours[i].rank < k;
-    return told;
-}
-
-/* found[s]: how many of the first k are found by so many codes and grid_shorts[s]; better[i]: how many of
- * these codes have better shorts than neighbour i. */
-static void count_found(const struct walk *walk, const struct wanted *w,
-                        const struct cf_ann_probe_query *query, const size_t *better, unsigned g, unsigned c,
-                        uint32_t found[SHORT_LEVELS])
-{
-    memset(found, 0, SHORT_LEVELS * sizeof *found);
-    for (uint32_t i = 0; i < w->count && i < grid_k[g]; i++) {
-        if (walk->place[i] >= grid_codes[g][c] || query->neighbours[i].rank >= grid_k[g])
-            continue;
-        for (unsigned s = SHORT_LEVELS; s > 0 && grid_shorts[g][s - 1] > better[i]; s--)
-            found[s - 1]++;
-    }
-}
-
-static void add_missed(struct sums *sums, uint32_t missed)
-{
-    sums->missed += missed;
-    sums->squares += (uint64_t)missed * missed;
-}
-
-static void tally_walk(struct tally *tally, const struct walk *walk, const struct wanted *w,
-                       const struct cf_ann_probe_query *query, const struct cf_ann_kernels *kernels,
-                       unsigned g, unsigned m)
-{
-    uint32_t found[SHORT_LEVELS], k = grid_k[g] < query->count ? grid_k[g] : query->count,
-                                  told = count_told(query, grid_k[g]);
-    size_t better[CF_ANN_TRUTH_MAX] = {0}, items = 0;
-
-    for (unsigned c = 0; c < CODE_LEVELS; c++) {
-        size_t before = items;
-        items = before_place(walk, grid_codes[g][c]);
-        for (uint32_t i = 0; i < w->count && i < grid_k[g]; i++)
-            better[i] += kernels->count_below(walk->shorts + before, items - before, w->shorts[i]);
-        count_found(walk, w, query, better, g, c, found);
-        for (unsigned s = 0; s < SHORT_LEVELS; s++) {
-            add_missed(&tally->all[g][m][c][s], k - found[s]);
-            add_missed(&tally->told[g][m][c][s], told - found[s]);
-        }
-    }
 }
 
 /* The query as if its copies were not there: neighbours that are much nearer than the next, which go from the
@@ -328,43 +169,22 @@ static void take_copies_out(struct cf_ann_probe_query *query, struct bench *b)
             copies = i + 1;
         }
     }
-    for (size_t e = 0; copies && e < b->entry_count; e++) {
+    for (size_t e = 0; copies && e < b->wide.count; e++) {
         bool copy = false;
         for (uint32_t i = 0; i < copies; i++)
-            copy |= b->entries[e].item == query->neighbours[i].item;
-        b->entries[kept] = b->entries[e];
-        b->shorts[kept] = b->shorts[e];
+            copy |= b->wide.entries[e].item == query->neighbours[i].item;
+        b->wide.entries[kept] = b->wide.entries[e];
+        b->wide.shorts[kept] = b->wide.shorts[e];
         kept += !copy;
     }
     if (!copies)
         return;
-    b->entry_count = kept;
+    b->wide.count = kept;
     query->count -= copies;
     memmove(query->neighbours, query->neighbours + copies, query->count * sizeof *query->neighbours);
     for (uint32_t i = 0; i < query->count; i++)
         query->neighbours[i].rank =
             query->neighbours[i].rank > copies ? query->neighbours[i].rank - copies : 0;
-}
-
-/* `grids`: of how many k. */
-static void tally_query(const struct trial *trial, const struct cf_ann_target *target,
-                        const struct cf_ann_probe_query *query, unsigned grids, const struct bench *b,
-                        struct tally *tally)
-{
-    struct wanted wanted;
-    struct walk steps;
-
-    want(target, query, &wanted);
-    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
-        walk(b, &wanted, trial->leaves[m], grid_codes[grids - 1][CODE_LEVELS - 1], &steps);
-        for (unsigned g = 0; g < grids; g++)
-            tally_walk(tally, &steps, &wanted, query, target->kernels, g, m);
-    }
-    for (unsigned g = 0; g < grids; g++) {
-        uint32_t k = grid_k[g] < query->count ? grid_k[g] : query->count;
-        add_missed(&tally->rows[g], k - count_told(query, grid_k[g]));
-        tally->queries[g]++;
-    }
 }
 
 /* Every fourth query is enough for k = 100. */
@@ -383,30 +203,34 @@ static enum cf_err measure_query(const struct trial *trial, uint32_t number, str
     err = search_wide(trial, &target, query->self, b);
     if (err)
         return err;
-    tally_query(trial, &target, query, grids, b, &b->tally);
+    cf_ann_tally_query(trial->leaves, &target, query, grids, &b->wide, &b->tally);
     if (trial->kind != KIND_HELD)
         return CF_OK;
     struct cf_ann_probe_query fresh = *query;
     take_copies_out(&fresh, b);
-    tally_query(trial, &target, &fresh, grids, b, &b->fresh);
+    cf_ann_tally_query(trial->leaves, &target, &fresh, grids, &b->wide, &b->fresh);
     return CF_OK;
 }
 
-static void add_sums(struct sums *into, const struct sums *from, size_t count)
+static enum cf_err bench_init(struct bench *b, const struct cf_ann *ann)
 {
-    for (size_t i = 0; i < count; i++) {
-        into[i].missed += from[i].missed;
-        into[i].squares += from[i].squares;
-    }
+    size_t leaves = ann->header.leaf_count, room = leaves < CF_ANN_WIDE_MOST ? CF_ANN_WIDE_MOST : leaves;
+
+    b->ranks = calloc(leaves, sizeof *b->ranks);
+    b->keyed = calloc(room, sizeof *b->keyed);
+    b->spare = calloc(room, sizeof *b->spare);
+    return b->ranks && b->keyed && b->spare ? CF_OK : CF_E_NO_MEMORY;
 }
 
-static void merge(struct tally *into, const struct tally *from)
+static void bench_free(struct bench *b)
 {
-    for (unsigned g = 0; g < CF_ANN_GRID_K; g++)
-        into->queries[g] += from->queries[g];
-    add_sums(into->rows, from->rows, CF_ANN_GRID_K);
-    add_sums(&into->all[0][0][0][0], &from->all[0][0][0][0], sizeof into->all / sizeof(struct sums));
-    add_sums(&into->told[0][0][0][0], &from->told[0][0][0][0], sizeof into->told / sizeof(struct sums));
+    if (!b)
+        return;
+    cf_ann_scratch_fini(&b->scratch);
+    free(b->ranks);
+    free(b->keyed);
+    free(b->spare);
+    free(b);
 }
 
 static enum cf_err measure_portion(struct trial *trial, size_t number)
@@ -414,24 +238,18 @@ static enum cf_err measure_portion(struct trial *trial, size_t number)
     uint32_t begin = trial->begin[trial->kind] + (uint32_t)number * PORTION,
              end = trial->begin[trial->kind + 1];
     struct bench *b = calloc(1, sizeof *b);
-    enum cf_err err = CF_OK;
+    enum cf_err err = b ? bench_init(b, trial->ann) : CF_E_NO_MEMORY;
 
-    if (!b || !(b->ranks = calloc(trial->ann->header.leaf_count, sizeof *b->ranks)))
-        err = CF_E_NO_MEMORY;
     for (uint32_t q = begin; q < end && q < begin + PORTION && !err; q++)
         err = measure_query(trial, q, b);
     if (!err) {
         pthread_mutex_lock(&trial->lock);
-        merge(&trial->tallies[trial->kind], &b->tally);
+        cf_ann_tally_merge(&trial->tallies[trial->kind], &b->tally);
         if (trial->kind == KIND_HELD)
-            merge(&trial->tallies[KIND_NEW], &b->fresh);
+            cf_ann_tally_merge(&trial->tallies[KIND_NEW], &b->fresh);
         pthread_mutex_unlock(&trial->lock);
     }
-    if (b) {
-        cf_ann_scratch_fini(&b->scratch);
-        free(b->ranks);
-    }
-    free(b);
+    bench_free(b);
     return err;
 }
 
@@ -495,7 +313,7 @@ static enum cf_err measure_kind(struct trial *t, const struct cf_ann_held *held,
 /* ---- plans ---- */
 
 /* The lower confidence bound of the mean recall. */
-static double bound_of(const struct sums *sums, double n, uint32_t k)
+static double bound_of(const struct cf_ann_sums *sums, double n, uint32_t k)
 {
     double missed = sums->missed / (double)k, squares = (double)sums->squares / ((double)k * k);
 
@@ -515,14 +333,16 @@ struct wish {
 static double leaves_for(const struct trial *t, enum kind kind, unsigned g, unsigned c, unsigned s,
                          struct wish wish)
 {
-    const struct tally *tally = &t->tallies[kind];
+    const struct cf_ann_tally *tally = &t->tallies[kind];
     uint64_t others = t->ann->header.count - (kind == KIND_HELD || kind == KIND_NEW);
-    uint32_t k = others < grid_k[g] ? (uint32_t)others : grid_k[g];
+    uint32_t k = others < cf_ann_grid_k[g] ? (uint32_t)others : cf_ann_grid_k[g];
     double before = 0;
 
-    for (unsigned m = 0; m < LEAF_LEVELS; m++) {
-        const struct sums *sums = wish.told ? &tally->told[g][m][c][s] : &tally->all[g][m][c][s];
-        double bound = bound_of(sums, tally->queries[g], k);
+    for (unsigned m = 0; m < CF_ANN_LEAF_LEVELS; m++) {
+        struct cf_ann_sums sums = tally->all[g][m][c][s];
+        if (wish.told)
+            sums = cf_ann_tally_told(&sums, &tally->rows[g]);
+        double bound = bound_of(&sums, tally->queries[g], k);
         if (bound >= wish.recall) {
             double low = m ? t->leaves[m - 1] : 0, share = (wish.recall - before) / (bound - before);
             return low + (t->leaves[m] - low) * (m && share > 0 ? share : 1);
@@ -566,13 +386,14 @@ static struct cf_ann_widths least_costly(const struct trial *t, unsigned kind_co
     struct cf_ann_widths best = {0, 0, 0};
     double least = cost_of_all(t);
 
-    for (unsigned c = 0; c < CODE_LEVELS; c++)
-        for (unsigned s = 0; s < SHORT_LEVELS; s++) {
+    for (unsigned c = 0; c < CF_ANN_CODE_LEVELS; c++)
+        for (unsigned s = 0; s < CF_ANN_SHORT_LEVELS; s++) {
             double leaves = leaves_for_kinds(t, kind_count, g, c, s, wish);
-            double cost = cost_of(t, leaves, grid_codes[g][c], grid_shorts[g][s]);
+            double cost = cost_of(t, leaves, cf_ann_grid_codes[g][c], cf_ann_grid_shorts[g][s]);
             if (leaves > 0 && cost < least) {
                 least = cost;
-                best = (struct cf_ann_widths){(uint32_t)ceil(leaves), grid_codes[g][c], grid_shorts[g][s]};
+                best = (struct cf_ann_widths){(uint32_t)ceil(leaves), cf_ann_grid_codes[g][c],
+                                              cf_ann_grid_shorts[g][s]};
             }
         }
     return best;
@@ -583,7 +404,7 @@ static bool rows_reach(const struct trial *t, unsigned kind_count, unsigned g, d
     bool reach = true;
 
     for (unsigned kind = 0; kind < kind_count; kind++)
-        reach &= bound_of(&t->tallies[kind].rows[g], t->tallies[kind].queries[g], grid_k[g]) >= recall;
+        reach &= bound_of(&t->tallies[kind].rows[g], t->tallies[kind].queries[g], cf_ann_grid_k[g]) >= recall;
     return reach;
 }
 
@@ -628,9 +449,9 @@ static void set_leaves(struct trial *t)
     if (most * each > DEEP_ENTRIES)
         most = fmax(1, floor(DEEP_ENTRIES / each));
     t->deep = (uint32_t)most;
-    double first = fmin(4, most), ratio = pow(most / first, 1.0 / (LEAF_LEVELS - 1));
-    for (unsigned m = 0; m < LEAF_LEVELS; m++, first *= ratio)
-        t->leaves[m] = m + 1 < LEAF_LEVELS ? (uint32_t)lround(first) : t->deep;
+    double first = fmin(4, most), ratio = pow(most / first, 1.0 / (CF_ANN_LEAF_LEVELS - 1));
+    for (unsigned m = 0; m < CF_ANN_LEAF_LEVELS; m++, first *= ratio)
+        t->leaves[m] = m + 1 < CF_ANN_LEAF_LEVELS ? (uint32_t)lround(first) : t->deep;
 }
 
 static enum cf_err trial_init(struct trial *t, const struct cf_ann_held *held)
@@ -713,19 +534,19 @@ static struct cf_ann_widths by_k(const struct cf_ann_widths plans[CF_ANN_GRID_K]
 {
     unsigned g = 0;
 
-    while (g < CF_ANN_GRID_K && k > grid_k[g])
+    while (g < CF_ANN_GRID_K && k > cf_ann_grid_k[g])
         g++;
     if (g == CF_ANN_GRID_K) /* where proportions end, a third of what may be missed is kept in reserve */
         recall += (1 - recall) / 3;
     struct cf_ann_widths above = by_recall(plans[g < CF_ANN_GRID_K ? g : g - 1], recall);
     if (g == 0)
         return above;
-    double low = grid_k[g - 1];
+    double low = cf_ann_grid_k[g - 1];
     /* Halfway, by proportion, all that the larger k needs: where covers have forty copies, the fifty nearest
      * are not found with the widths of ten and a little more. */
     if (g < CF_ANN_GRID_K)
         return between(by_recall(plans[g - 1], recall), above,
-                       2 * log((double)k / low) / log(grid_k[g] / low));
+                       2 * log((double)k / low) / log(cf_ann_grid_k[g] / low));
     /* Beyond the grid all in proportion, which is more than is needed. */
     double times = (double)k / low;
     above.leaves = (uint32_t)fmin(ceil(above.leaves * times), UINT32_MAX);

@@ -14,22 +14,23 @@ enum { PORTION = 128, STRETCH = 16, CANDIDATES = 224, ROOM = 2 * CANDIDATES, BYT
 struct portion {
     const struct cf_ann *ann;
     struct cf_ann_probe_query *queries;
-    size_t count;
-    uint8_t *blocks;  /* PORTION queries times the rows' steps */
-    float *factors;   /* [PORTION]: what a unit of a product is worth, times two */
-    float *totals;    /* [PORTION]: the product with a row that is all ones, times two */
-    float *limits;    /* [PORTION] */
-    int32_t *sums;    /* [STRETCH][PORTION] */
-    float *keys;      /* [PORTION][ROOM + 16] */
-    uint32_t *items;  /* the same */
-    uint32_t *counts; /* [PORTION] */
+    size_t count, padded; /* padded to whole blocks */
+    uint8_t *blocks;      /* PORTION queries times the rows' steps */
+    float *factors;       /* [PORTION]: what a unit of a product is worth, times two */
+    float *totals;        /* [PORTION]: the product with a row that is all ones, times two */
+    float *limits;        /* [PORTION] */
+    int32_t *sums;        /* [STRETCH][PORTION] */
+    int16_t *ones;        /* as many as a row has steps */
+    float *keys;          /* [PORTION][ROOM + 16] */
+    uint32_t *items;      /* the same */
+    uint32_t *counts;     /* [PORTION] */
     struct cf_ann_scratch scratch;
 };
 
 struct task {
     const struct cf_ann *ann;
     struct cf_ann_probe_query *queries;
-    size_t count;
+    size_t count, portions;
     enum cf_err *errs; /* one a portion */
 };
 
@@ -52,10 +53,14 @@ static bool portion_init(struct portion *p, const struct cf_ann *ann)
     p->totals = calloc(PORTION, sizeof *p->totals);
     p->limits = calloc(PORTION, sizeof *p->limits);
     p->sums = calloc((size_t)STRETCH * PORTION, sizeof *p->sums);
+    p->ones = calloc(ann->header.row_dims, sizeof *p->ones);
     p->keys = calloc(room, sizeof *p->keys);
     p->items = calloc(room, sizeof *p->items);
     p->counts = calloc(PORTION, sizeof *p->counts);
-    return p->blocks && p->factors && p->totals && p->limits && p->sums && p->keys && p->items && p->counts;
+    for (uint32_t j = 0; p->ones && j < ann->header.row_dims; j++)
+        p->ones[j] = 1;
+    return p->blocks && p->factors && p->totals && p->limits && p->sums && p->ones && p->keys && p->items &&
+           p->counts;
 }
 
 static void portion_fini(struct portion *p)
@@ -65,6 +70,7 @@ static void portion_fini(struct portion *p)
     free(p->totals);
     free(p->limits);
     free(p->sums);
+    free(p->ones);
     free(p->keys);
     free(p->items);
     free(p->counts);
@@ -97,15 +103,6 @@ static void pack(struct portion *p, size_t q)
     p->limits[q] = INFINITY;
 }
 
-static int32_t code_sum(const int8_t *codes, uint32_t width)
-{
-    int32_t sum = 0;
-
-    for (uint32_t j = 0; j < width; j++)
-        sum += codes[j];
-    return sum;
-}
-
 static void take(struct portion *p, size_t q, float key, uint32_t item)
 {
     size_t at = q * (ROOM + CF_ANN_LANE_COUNT);
@@ -131,8 +128,10 @@ static void offer_row(struct portion *p, const int32_t *sums, uint32_t item)
     int32_t below = 0;
 
     memcpy(&head, row, sizeof head);
-    int32_t shift = CF_ANN_BLOCK_ZERO * code_sum((const int8_t *)row + sizeof head, p->ann->header.row_dims);
-    for (size_t q = 0; q < PORTION; q++) {
+    int32_t shift =
+        CF_ANN_BLOCK_ZERO *
+        cf_ann_kernels()->dot_i16_i8(p->ones, (const int8_t *)row + sizeof head, p->ann->header.row_dims);
+    for (size_t q = 0; q < p->padded; q++) {
         keys[q] =
             head.norm - p->factors[q] * head.scale * (float)(sums[q] - shift) - p->totals[q] * head.offset;
         below |= keys[q] < p->limits[q];
@@ -153,7 +152,7 @@ static void scan_rows(struct portion *p)
         const uint8_t *rows = p->ann->rows + first * stride + sizeof(struct cf_ann_row_head);
         struct cf_ann_vectors8 vectors = {(const int8_t *)rows, stride, here};
         memset(p->sums, 0, here * PORTION * sizeof *p->sums);
-        kernels->dots(vectors, p->blocks, PORTION / CF_ANN_LANE_COUNT, p->ann->header.row_dims, p->sums,
+        kernels->dots(vectors, p->blocks, p->padded / CF_ANN_LANE_COUNT, p->ann->header.row_dims, p->sums,
                       PORTION);
         for (size_t i = 0; i < here; i++)
             offer_row(p, p->sums + i * PORTION, (uint32_t)(first + i));
@@ -219,13 +218,22 @@ static enum cf_err rank(struct portion *p, size_t q, uint32_t number)
     return CF_OK;
 }
 
+/* Where a portion begins: blocks are shared out evenly. */
+static size_t begin_of(const struct task *task, size_t portion)
+{
+    size_t begin = cf_ann_blocks_of(task->count) * portion / task->portions * CF_ANN_LANE_COUNT;
+
+    return begin < task->count ? begin : task->count;
+}
+
 static enum cf_err find_portion(const struct task *task, size_t number)
 {
-    size_t begin = number * PORTION;
+    size_t begin = begin_of(task, number);
     struct portion p = {.queries = task->queries + begin};
     enum cf_err err = portion_init(&p, task->ann) ? CF_OK : CF_E_NO_MEMORY;
 
-    p.count = task->count - begin < PORTION ? task->count - begin : PORTION;
+    p.count = begin_of(task, number + 1) - begin;
+    p.padded = cf_ann_blocks_of(p.count) * CF_ANN_LANE_COUNT;
     if (!err) {
         for (size_t q = 0; q < p.count; q++)
             pack(&p, q);
@@ -244,14 +252,25 @@ static void work(void *arg, size_t number)
     task->errs[number] = find_portion(task, number);
 }
 
+/* As few as can be, and no thread idle while others have one. */
+static size_t portions_of(size_t count, unsigned threads)
+{
+    size_t blocks = cf_ann_blocks_of(count), full = PORTION / CF_ANN_LANE_COUNT,
+           fewest = (blocks + full - 1) / full, even = (fewest + threads - 1) / threads * threads;
+
+    return even < blocks ? even : blocks;
+}
+
 enum cf_err cf_ann_truth(const struct cf_ann *ann, const struct cf_crew *crew,
                          struct cf_ann_probe_query *queries, size_t count)
 {
-    size_t portions = (count + PORTION - 1) / PORTION;
-    struct task task = {ann, queries, count, calloc(portions + 1, sizeof *task.errs)};
-    enum cf_err err = task.errs ? cf_crew_run(crew, portions, work, &task) : CF_E_NO_MEMORY;
+    struct task task = {ann, queries, count, portions_of(count, crew->threads), NULL};
+    enum cf_err err = CF_E_NO_MEMORY;
 
-    for (size_t i = 0; i < portions && !err; i++)
+    task.errs = calloc(task.portions + 1, sizeof *task.errs);
+    if (task.errs)
+        err = cf_crew_run(crew, task.portions, work, &task);
+    for (size_t i = 0; i < task.portions && !err; i++)
         err = task.errs[i];
     free(task.errs);
     return err;

@@ -90,51 +90,46 @@ static void make_steps(struct cf_ann_wide *wide, const struct wanted *w)
 
 /* What a search of so many leaves would come across: items once each, by their codes. */
 struct walk {
-    uint32_t place[CF_ANN_TRUTH_MAX];  /* among the codes, of each neighbour; UINT32_MAX: not there */
-    float shorts[CF_ANN_WIDE_MOST];    /* of the items */
-    uint32_t before[CF_ANN_WIDE_MOST]; /* how many items come before a place among the codes */
-    uint32_t codes, count;             /* places and items */
+    uint32_t place[CF_ANN_TRUTH_MAX];      /* among the codes, of each neighbour; UINT32_MAX: not there */
+    float shorts[CF_ANN_WIDE_MOST + 1];    /* of the items */
+    uint32_t before[CF_ANN_WIDE_MOST + 1]; /* how many items come before a place among the codes */
+    uint32_t codes, items, deepest;        /* how many; and the last of the ranks */
 };
 
-/* Of the first `count` steps only those in the nearest leaves; how many. */
-static size_t keep_leaves(struct cf_ann_step *steps, size_t count, uint32_t leaves)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        steps[kept] = steps[i];
-        kept += steps[i].rank < leaves;
-    }
-    return kept;
-}
-
-static void walk(const struct cf_ann_step *steps, size_t count, const struct wanted *w, uint32_t leaves,
+/* Of the first `count` steps only those in the nearest leaves are kept. Which are is anybody's guess: the
+ * next one is written over what is not. */
+static void walk(struct cf_ann_step *steps, size_t count, const struct wanted *w, uint32_t leaves,
                  struct walk *walk)
 {
     uint8_t at[CF_ANN_TRUTH_MAX]; /* the next copy to count */
-    uint32_t items = 0;
+    uint32_t codes = 0, items = 0, deepest = 0;
 
     memset(walk->place, 0xff, sizeof walk->place);
     for (uint32_t i = 0; i < w->count; i++)
         at[i] = (uint8_t)i;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t first = steps[i].neighbour;
-        bool is_new = steps[i].twin >= leaves;
-        walk->shorts[items] = steps[i].shorts;
-        walk->before[i] = items;
-        items += is_new;
-        if (first && is_new && walk->place[at[first - 1]] == UINT32_MAX) {
-            walk->place[at[first - 1]] = i;
-            at[first - 1] = w->next[at[first - 1]];
+    for (size_t i = 0; i < count; i++) {
+        const struct cf_ann_step step = steps[i];
+        uint32_t inside = step.rank < leaves, is_new = inside & (step.twin >= leaves);
+        steps[codes] = step;
+        walk->before[codes] = items;
+        walk->shorts[items] = step.shorts;
+        if (step.neighbour != 0 && is_new && walk->place[at[step.neighbour - 1]] == UINT32_MAX) {
+            walk->place[at[step.neighbour - 1]] = codes;
+            at[step.neighbour - 1] = w->next[at[step.neighbour - 1]];
         }
+        if (inside && step.rank > deepest)
+            deepest = step.rank;
+        codes += inside;
+        items += is_new;
     }
-    walk->codes = (uint32_t)count;
-    walk->count = items;
+    walk->codes = codes;
+    walk->items = items;
+    walk->deepest = deepest;
 }
 
 static uint32_t before_place(const struct walk *walk, uint32_t place)
 {
-    return place < walk->codes ? walk->before[place] : walk->count;
+    return place < walk->codes ? walk->before[place] : walk->items;
 }
 
 /* How many of the first k rows would tell. */
@@ -155,12 +150,13 @@ struct hit {
 };
 
 static unsigned hits_of(const struct walk *walk, const struct wanted *w,
-                        const struct cf_ann_probe_query *query, uint32_t k, struct hit *hits)
+                        const struct cf_ann_probe_query *query, unsigned g, struct hit *hits)
 {
+    uint32_t k = cf_ann_grid_k[g], codes_most = cf_ann_grid_codes[g][CODE_LEVELS - 1];
     unsigned count = 0;
 
     for (uint32_t i = 0; i < w->count && i < k; i++)
-        if (walk->place[i] != UINT32_MAX && query->neighbours[i].rank < k)
+        if (walk->place[i] < codes_most && query->neighbours[i].rank < k)
             hits[count++] = (struct hit){walk->place[i], 0, w->shorts[i], 0};
     return count;
 }
@@ -190,7 +186,7 @@ static void tally_walk(struct cf_ann_tally *tally, const struct walk *walk, cons
     uint32_t k = cf_ann_grid_k[g] < query->count ? cf_ann_grid_k[g] : query->count,
              untold = k - count_told(query, cf_ann_grid_k[g]), items = 0;
     struct hit hits[CF_ANN_TRUTH_MAX];
-    unsigned hit_count = hits_of(walk, w, query, cf_ann_grid_k[g], hits);
+    unsigned hit_count = hits_of(walk, w, query, g, hits);
 
     for (unsigned c = 0; c < CODE_LEVELS; c++) {
         uint32_t before = items, by_level[SHORT_LEVELS + 1] = {0}, missed = k;
@@ -210,16 +206,14 @@ void cf_ann_tally_query(const uint32_t leaves[LEAF_LEVELS], const struct cf_ann_
                         const struct cf_ann_probe_query *query, unsigned grids, struct cf_ann_wide *wide,
                         struct cf_ann_tally *tally)
 {
-    uint32_t codes_most = cf_ann_grid_codes[grids - 1][CODE_LEVELS - 1];
-    size_t count = wide->count;
     struct wanted wanted;
-    struct walk way;
+    struct walk way = {.codes = (uint32_t)wide->count, .deepest = UINT32_MAX};
 
     want(target, query, &wanted);
     make_steps(wide, &wanted);
     for (unsigned m = LEAF_LEVELS; m-- > 0;) { /* the most leaves first: the others are among them */
-        count = keep_leaves(wide->steps, count, leaves[m]);
-        walk(wide->steps, count < codes_most ? count : codes_most, &wanted, leaves[m], &way);
+        if (way.deepest >= leaves[m])
+            walk(wide->steps, way.codes, &wanted, leaves[m], &way);
         for (unsigned g = 0; g < grids; g++)
             tally_walk(tally, &way, &wanted, query, target->kernels, g, m);
     }

@@ -1,4 +1,5 @@
 cf_test(ann_kernels LABEL property SOURCES property/ann_kernels.c LINK cf_ann cf_base m)
+cf_test(ann_train_kernels LABEL property SOURCES property/ann_train_kernels.c LINK cf_ann cf_base m)
 cf_test(ann_exact LABEL property SOURCES property/ann_exact.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_test(ann_recall LABEL property SECONDS 240 SOURCES property/ann_recall.c unit/ann_fixture.c LINK cf_ann cf_base m)
 cf_test(ann_covers LABEL property SECONDS 240 SOURCES property/ann_covers.c unit/ann_fixture.c

@@ -83,8 +83,8 @@ static void divide(const float *x, const float *by, size_t count, float *out, fl
     cf_ann_loop_divide(x, by, count, out, least, most);
 }
 
-const struct cf_ann_train_kernels cf_ann_train_kernels_scalar = {dots,       keys_of,  shadow,  levels_of,  dot,
-    add_scaled, multiply, largest, round_bytes, divide};
+const struct cf_ann_train_kernels cf_ann_train_kernels_scalar = {
+    dots, dots, keys_of, shadow, levels_of, dot, add_scaled, multiply, largest, round_bytes, divide};
 
 const struct cf_ann_train_kernels *cf_ann_train_kernels(void)
 {

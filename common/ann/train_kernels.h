@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { CF_ANN_SMALL_MOST = 64 };
+
 struct cf_ann_vectors8 {
     const int8_t *first; /* values -127 to 127 */
     size_t pitch;        /* bytes from one vector to the next */
@@ -21,6 +23,9 @@ struct cf_ann_train_kernels {
      * blocks; width a multiple of 4. Bytes as they are: take 64 times the sum of the vector off afterwards. */
     void (*dots)(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
                  int32_t *sums, size_t stride);
+    /* The same of bytes 0 to CF_ANN_SMALL_MOST; width a multiple of 8. Four products of these fit 16 bits. */
+    void (*dots_small)(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
+                       int32_t *sums, size_t stride);
     /* keys[i] = norms[i] - factor * sums[i]; returns the least. Count a multiple of 16. */
     float (*keys)(const float *norms, const int32_t *sums, float factor, size_t count, float *keys);
     /* keys[i] += (factor * (offset - sums[i]))²; returns the least. */

@@ -139,6 +139,6 @@ CF_TARGET static void divide(const float *x, const float *by, size_t count, floa
     cf_ann_loop_divide(x, by, count, out, least, most);
 }
 
-const struct cf_ann_train_kernels cf_ann_train_kernels_avx512 = {dots,       keys_of,  shadow,  levels_of,  dot,
-    add_scaled, multiply, largest, round_bytes, divide};
+const struct cf_ann_train_kernels cf_ann_train_kernels_avx512 = {
+    dots, dots, keys_of, shadow, levels_of, dot, add_scaled, multiply, largest, round_bytes, divide};
 #endif

@@ -8,7 +8,13 @@
 #include "common/ann/train_kernels.h"
 #include "common/base/rng.h"
 
-enum { PORTION = 128, STRETCH = 16, CANDIDATES = 224, ROOM = 2 * CANDIDATES, BYTE_MOST = 63 };
+enum {
+    PORTION = 128,
+    STRETCH = 16,
+    CANDIDATES = 320,
+    ROOM = 2 * CANDIDATES,
+    BYTE_ZERO = CF_ANN_SMALL_MOST / 2
+};
 
 /* A portion of queries, as blocks of bytes. */
 struct portion {
@@ -92,11 +98,12 @@ static void pack(struct portion *p, size_t q)
         largest = fmaxf(largest, fabsf(value));
         total += (double)value;
     }
-    float unit = largest > 0 ? largest / BYTE_MOST : 1;
+    /* BYTE_ZERO is a power of two: the largest value becomes just that, and none is beyond. */
+    float unit = largest > 0 ? largest / BYTE_ZERO : 1;
     for (uint32_t j = 0; j < dims; j++) {
         float value = j < ann->header.dim ? (x[j] - ann->mean[j]) * ann->steps[j] / unit : 0;
-        int code = value >= -BYTE_MOST && value <= BYTE_MOST ? (int)lrintf(value) : 0;
-        block[j / 4 * 64 + 4 * (q % CF_ANN_LANE_COUNT) + j % 4] = (uint8_t)(CF_ANN_BLOCK_ZERO + code);
+        int code = value >= -BYTE_ZERO && value <= BYTE_ZERO ? (int)lrintf(value) : 0;
+        block[j / 4 * 64 + 4 * (q % CF_ANN_LANE_COUNT) + j % 4] = (uint8_t)(BYTE_ZERO + code);
     }
     p->factors[q] = 2 * unit;
     p->totals[q] = (float)(2 * total);
@@ -128,9 +135,8 @@ static void offer_row(struct portion *p, const int32_t *sums, uint32_t item)
     int32_t below = 0;
 
     memcpy(&head, row, sizeof head);
-    int32_t shift =
-        CF_ANN_BLOCK_ZERO *
-        cf_ann_kernels()->dot_i16_i8(p->ones, (const int8_t *)row + sizeof head, p->ann->header.row_dims);
+    int32_t shift = BYTE_ZERO * cf_ann_kernels()->dot_i16_i8(p->ones, (const int8_t *)row + sizeof head,
+                                                             p->ann->header.row_dims);
     for (size_t q = 0; q < p->padded; q++) {
         keys[q] =
             head.norm - p->factors[q] * head.scale * (float)(sums[q] - shift) - p->totals[q] * head.offset;
@@ -152,8 +158,8 @@ static void scan_rows(struct portion *p)
         const uint8_t *rows = p->ann->rows + first * stride + sizeof(struct cf_ann_row_head);
         struct cf_ann_vectors8 vectors = {(const int8_t *)rows, stride, here};
         memset(p->sums, 0, here * PORTION * sizeof *p->sums);
-        kernels->dots(vectors, p->blocks, p->padded / CF_ANN_LANE_COUNT, p->ann->header.row_dims, p->sums,
-                      PORTION);
+        kernels->dots_small(vectors, p->blocks, p->padded / CF_ANN_LANE_COUNT, p->ann->header.row_dims,
+                            p->sums, PORTION);
         for (size_t i = 0; i < here; i++)
             offer_row(p, p->sums + i * PORTION, (uint32_t)(first + i));
     }

@@ -98,30 +98,49 @@ static void multiplying(void **state)
         }
 }
 
-/* All bytes at their largest now and then: where sixteen bits would overflow if they could. */
-static void dots(void **state)
+typedef void dots_kernel(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count,
+                         size_t width, int32_t *sums, size_t stride);
+static dots_kernel *of_bytes(const struct cf_ann_train_kernels *level)
 {
-    (void)state;
+    return level->dots;
+}
+static dots_kernel *of_small(const struct cf_ann_train_kernels *level)
+{
+    return level->dots_small;
+}
+
+/* Every other width has all bytes at their largest: where sixteen bits would overflow if they could. */
+static void check_dots(dots_kernel *(*kernel)(const struct cf_ann_train_kernels *level), unsigned most)
+{
     static int8_t vectors[7 * 257];
     static uint8_t blocks[3 * 16 * 256];
     int32_t expected[7 * 50], got[7 * 50];
 
-    for (size_t width = 4; width <= 256; width += 36) {
+    for (size_t width = 8; width <= 256; width += 8) {
+        bool extreme = width % 16 == 0;
         for (size_t i = 0; i < sizeof vectors; i++)
-            vectors[i] = (int8_t)(width % 8 ? (int)cf_rng_below(&rng, 255) - 127 : width % 16 ? 127 : -127);
+            vectors[i] = (int8_t)(!extreme ? (int)cf_rng_below(&rng, 255) - 127 : width % 32 ? 127 : -127);
         for (size_t i = 0; i < sizeof blocks; i++)
-            blocks[i] = (uint8_t)(width % 8 ? 1 + cf_rng_below(&rng, 127) : 127);
+            blocks[i] = (uint8_t)(extreme ? most : cf_rng_below(&rng, most + 1));
         for (size_t i = 0; i < 7 * 50; i++)
             expected[i] = (int32_t)i;
-        cf_ann_train_kernels_scalar.dots((struct cf_ann_vectors8){vectors, 257, 7}, blocks, 3, width,
-                                         expected, 50);
+        struct cf_ann_vectors8 all = {vectors, 257, 7};
+        kernel (&cf_ann_train_kernels_scalar)(all, blocks, 3, width, expected, 50);
         for (const struct cf_ann_train_kernels **level = levels; *level; level++) {
             for (size_t i = 0; i < 7 * 50; i++)
                 got[i] = (int32_t)i;
-            (*level)->dots((struct cf_ann_vectors8){vectors, 257, 7}, blocks, 3, width, got, 50);
+            dots_kernel *under_test = kernel(*level);
+            under_test(all, blocks, 3, width, got, 50);
             assert_memory_equal(expected, got, sizeof got);
         }
     }
+}
+
+static void dots(void **state)
+{
+    (void)state;
+    check_dots(of_bytes, 127);
+    check_dots(of_small, CF_ANN_SMALL_MOST);
 }
 
 static float keys[KEYED];

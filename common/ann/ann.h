@@ -21,7 +21,7 @@
 
 struct cf_ann;
 
-enum { CF_ANN_ID_BYTES_MAX = 255, CF_ANN_TAG_BYTES_MAX = 64, CF_ANN_DIM_MAX = 4096, CF_ANN_NONE = -1 };
+enum { CF_ANN_ID_BYTES_MAX = 255, CF_ANN_TAG_BYTES_MAX = 64, CF_ANN_DIM_MAX = 4096, CF_ANN_HELD_MAX = 800, CF_ANN_NONE = -1 };
 
 /* Cosine: vectors and queries are scaled to unit length first (one without direction stays zero), and
  * distances are Euclidean between those: sqrt(2 - 2 cos). */
@@ -33,6 +33,8 @@ struct cf_ann_params {
     enum cf_ann_metric metric;
     uint64_t seed;
     unsigned threads;           /* at least 1 */
+    uint32_t held_max;          /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a short build
+                                   shorter, and searches take more for the same recall */
     struct cf_bytes attachment; /* anything of the caller's, stored in the file as it is */
 };
 

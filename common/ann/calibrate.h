@@ -18,7 +18,7 @@
 #include "common/base/crew.h"
 
 /* Below this many items there are no leaves, every row is looked at, and nothing is held back. */
-enum { CF_ANN_CALIBRATED_MIN = 1024, CF_ANN_HELD_MAX = 800 };
+enum { CF_ANN_CALIBRATED_MIN = 1024 };
 
 /* How many leaves are looked at, nearest first; how many entries survive the codes, and how many items the
  * shorts. No leaves: only measuring every row does it. */

@@ -32,14 +32,14 @@ static enum cf_err refuse(const struct cf_ann_params *params, const struct cf_an
     while (j + 1 < params->dim && isfinite(item->vector[j]))
         j++;
     if (item->id.len)
-        return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the vector of \"%.*s\" is not a finite number", j,
-                       (int)item->id.len, (const char *)item->id.data);
+        return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of the vector of \"%.*s\" is not a finite number",
+                       j, (int)item->id.len, (const char *)item->id.data);
     return cf_fail(detail, CF_E_BAD_VECTOR, "value %u of vector %llu is not a finite number", j,
                    (unsigned long long)number);
 }
 
-enum cf_err cf_ann_take_vector(const struct cf_ann_params *params, const struct cf_ann_item *item, uint64_t number,
-                               int scale_exponent, float *out, struct cf_detail *detail)
+enum cf_err cf_ann_take_vector(const struct cf_ann_params *params, const struct cf_ann_item *item,
+                               uint64_t number, int scale_exponent, float *out, struct cf_detail *detail)
 {
     if (!isfinite(cf_ann_train_kernels()->largest(item->vector, params->dim)))
         return refuse(params, item, number, detail);
@@ -60,10 +60,12 @@ static enum cf_err check_item(const struct cf_ann_survey *survey, const struct c
         return cf_fail(detail, CF_E_INVALID, "an id of %zu bytes: 1 to %d are allowed", item->id.len,
                        CF_ANN_ID_BYTES_MAX);
     if (survey->count && survey->has_ids != (item->id.len > 0))
-        return cf_fail(detail, CF_E_INVALID, "an id of %zu bytes for vector %llu: either all have one, or none has",
-                       item->id.len, (unsigned long long)survey->count);
+        return cf_fail(detail, CF_E_INVALID,
+                       "an id of %zu bytes for vector %llu: either all have one, or none has", item->id.len,
+                       (unsigned long long)survey->count);
     if (item->tag.len != params->tag_bytes)
-        return cf_fail(detail, CF_E_INVALID, "a tag of %zu bytes, expected %u", item->tag.len, params->tag_bytes);
+        return cf_fail(detail, CF_E_INVALID, "a tag of %zu bytes, expected %u", item->tag.len,
+                       params->tag_bytes);
     return CF_OK;
 }
 
@@ -92,7 +94,8 @@ static uint32_t place_for(struct reservoir *r)
     return at < r->room ? (uint32_t)at : UINT32_MAX;
 }
 
-static enum cf_err take(struct reservoir *r, const struct cf_ann_item *item, float *scratch, struct cf_detail *detail)
+static enum cf_err take(struct reservoir *r, const struct cf_ann_item *item, float *scratch,
+                        struct cf_detail *detail)
 {
     struct cf_ann_survey *s = r->survey;
     enum cf_err err = check_item(s, r->params, item, detail);
@@ -136,10 +139,12 @@ static void hold_back(struct reservoir *r)
     s->sample_count = r->used;
     if (s->count < CF_ANN_CALIBRATED_MIN)
         return;
-    s->held_count = r->used / 8 < CF_ANN_HELD_MAX ? r->used / 8 : CF_ANN_HELD_MAX;
+    uint32_t most = r->params->held_max ? r->params->held_max : CF_ANN_HELD_MAX;
+    s->held_count = r->used / 8 < most ? r->used / 8 : most;
     for (uint32_t i = 0; i < s->held_count; i++) {
         s->sample_count--;
-        cf_ann_survey_exchange(s, r->params->dim, (uint32_t)cf_rng_below(&r->rng, s->sample_count + 1), s->sample_count);
+        cf_ann_survey_exchange(s, r->params->dim, (uint32_t)cf_rng_below(&r->rng, s->sample_count + 1),
+                               s->sample_count);
     }
 }
 
@@ -155,7 +160,8 @@ static void scale(struct reservoir *r)
 }
 
 enum cf_err cf_ann_survey(struct cf_ann_survey *survey, const struct cf_ann_params *params,
-                          const struct cf_ann_source *source, const struct cf_crew *crew, struct cf_detail *detail)
+                          const struct cf_ann_source *source, const struct cf_crew *crew,
+                          struct cf_detail *detail)
 {
     size_t room = SAMPLE_BYTES_MAX / (params->dim * sizeof(float));
     struct reservoir r = {.params = params, .survey = survey, .rng = cf_rng(params->seed ^ 0x4E1Du)};

@@ -6,12 +6,18 @@
 
 enum { FIRST_MS = 1000, TERMINAL_MS = 100, LINE_MS = 1000, BAR_CELLS = 24, SAMPLES = 8 };
 
+static void begin_anew(struct cf_progress *progress, uint64_t done, uint64_t now_ms)
+{
+    progress->samples[0].at_ms = now_ms;
+    progress->samples[0].done = done;
+    progress->sample_count = 1;
+}
+
 void cf_progress_init(struct cf_progress *progress, FILE *out, bool quiet, uint64_t now_ms)
 {
     *progress = (struct cf_progress){.out = out, .quiet = quiet, .started_ms = now_ms, .shown_ms = now_ms};
     progress->terminal = isatty(fileno(out));
-    progress->samples[0].at_ms = now_ms;
-    progress->sample_count = 1;
+    begin_anew(progress, 0, now_ms);
 }
 
 static void draw_bar(char *out, uint64_t done, uint64_t total)
@@ -62,6 +68,9 @@ void cf_progress_show(struct cf_progress *progress, uint64_t done, uint64_t tota
                       uint64_t now_ms)
 {
     uint64_t every_ms = progress->terminal ? TERMINAL_MS : LINE_MS;
+    if (done < progress->done)
+        begin_anew(progress, done, now_ms);
+    progress->done = done;
     if (progress->quiet || now_ms - progress->started_ms < FIRST_MS || now_ms - progress->shown_ms < every_ms)
         return;
     progress->shown_ms = now_ms;

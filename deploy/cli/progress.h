@@ -21,6 +21,7 @@ struct cf_progress {
         uint64_t at_ms, done;
     } samples[8];
     size_t sample_count;
+    uint64_t done; /* when last told: what falls behind it begins anew, as a second pass does */
 };
 
 /* `now_ms` is monotonic here and below. */

@@ -178,6 +178,25 @@ static void progress_is_a_line_a_second_when_it_is_no_terminal(void **state)
     assert_int_equal(lines_shown(true, 20000), 0);
 }
 
+/* The first pass took no time and was never shown. */
+static void progress_of_a_second_pass_knows_nothing_of_the_first(void **state)
+{
+    (void)state;
+    char *out = NULL;
+    size_t size = 0;
+    FILE *real = tmpfile(), *file = open_memstream(&out, &size);
+    struct cf_progress progress;
+    cf_progress_init(&progress, real, false, 1000);
+    progress.out = file;
+    cf_progress_show(&progress, 200000, 200000, "", 1500);
+    cf_progress_show(&progress, 1, 200000, "", 2000);
+    cf_progress_show(&progress, 50001, 200000, "", 3000);
+    fclose(file);
+    fclose(real);
+    assert_string_equal(out, "1 of 200000, 0/s\n50001 of 200000, 50000/s, 2 s left\n");
+    free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +206,7 @@ int main(void)
         cmocka_unit_test(columns_are_aligned),
         cmocka_unit_test(progress_says_how_far_how_fast_and_how_long),
         cmocka_unit_test(progress_is_a_line_a_second_when_it_is_no_terminal),
+        cmocka_unit_test(progress_of_a_second_pass_knows_nothing_of_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 
+enum { HELD_MAX_SMALL = 200 };
+
 /* ---- the shards ---- */
 
 /* A shard whose log cannot be read keeps the number of the last look. */
@@ -77,13 +79,16 @@ static enum cf_err write_index(const struct cf_build *build, struct cf_generatio
     generation.mark_count = build->view->count;
     enum cf_err err = generation.marks ? cf_generation_encode(&generation, &attachment, detail)
                                        : cf_fail(detail, CF_E_NO_MEMORY, "no memory for an index");
-    /* A small one leaves the other processors to the queries. */
+    /* A small one leaves the other processors to the queries, and comes so often that most of its cost would
+     * be its calibration; a tenth of all neighbours are in it, so that a little more work for each query is
+     * less. */
     const struct cf_ann_params params = {
         .dim = build->space->dim,
         .tag_bytes = CF_GENERATION_TAG_BYTES,
         .metric = build->space->metric == CF_METRIC_COSINE ? CF_ANN_COSINE : CF_ANN_L2,
         .seed = (uint64_t)build->config->indexer_seed,
         .threads = build->whole ? 1 : (unsigned)build->config->indexer_threads,
+        .held_max = build->whole ? HELD_MAX_SMALL : 0,
         .attachment = cf_buf_bytes(&attachment)};
     if (err == CF_OK)
         err = cf_ann_build(build->path, &params, source, build->cancel, build->cancel_arg, detail);

@@ -12,7 +12,8 @@
 #include "workers/indexer/build.h"
 #include "workers/indexer/guard.h"
 
-enum { REOPEN_MS = 1000 };
+/* A whole build that found no idle processor runs below all that serves. */
+enum { REOPEN_MS = 1000, NICE_STARVED = 15 };
 
 /* One space: its newest good generations, and when to build the next. */
 struct state {
@@ -411,7 +412,9 @@ static enum cf_err begin_beside(struct beside *beside, struct cf_detail *detail)
     return cf_fail(detail, CF_E_INVALID, "the path of the home is too long");
 }
 
-static void start_beside(struct cf_indexing *indexing, struct state *state, enum cf_background_level level)
+/* `again`: it found no idle processor. */
+static void start_beside(struct cf_indexing *indexing, struct state *state, enum cf_background_level level,
+                         bool again)
 {
     struct beside *beside = &indexing->beside;
     struct cf_detail detail = {""};
@@ -421,8 +424,11 @@ static void start_beside(struct cf_indexing *indexing, struct state *state, enum
     beside->starved = false;
     beside->started_ms = cf_clock_mono_ms();
     atomic_store(&beside->finished, false);
-    beside->thread = (struct cf_background){
-        .level = level, .nice = (int)indexing->config->indexer_nice, .work = work_beside, .arg = beside};
+    beside->thread =
+        (struct cf_background){.level = level,
+                               .nice = again ? NICE_STARVED : (int)indexing->config->indexer_nice,
+                               .work = work_beside,
+                               .arg = beside};
     enum cf_err err = open_beside(beside, &detail);
     if (err == CF_OK)
         err = begin_beside(beside, &detail);
@@ -536,14 +542,14 @@ static void finish_beside(struct cf_indexing *indexing, struct cf_index_round *r
     bool again = beside->starved && !is_cancelled(indexing);
     if (again)
         cf_log(CF_LOG_INFO, "build_starved", "space=%s nice=%d detail=\"begun again at this niceness\"",
-               state->space->name, (int)indexing->config->indexer_nice);
+               state->space->name, NICE_STARVED);
     else if (beside->err != CF_OK)
         fail_build(indexing, state, beside->err, &beside->detail);
     else
         take_beside(beside, &round->published[state - indexing->states]);
     end_beside(beside);
     if (again)
-        start_beside(indexing, state, CF_BACKGROUND_NICE);
+        start_beside(indexing, state, CF_BACKGROUND_NICE, true);
 }
 
 /* ---- rounds ---- */
@@ -626,7 +632,7 @@ static void build_due(struct cf_indexing *indexing, struct state *state, bool du
     enum cf_plan_kind kind = building ? CF_PLAN_SMALL : choose(indexing, state);
     state->ordered = state->ordered && kind == CF_PLAN_SMALL;
     if (kind == CF_PLAN_WHOLE && !state->plan.brief)
-        start_beside(indexing, state, first ? CF_BACKGROUND_NICE : CF_BACKGROUND_IDLE);
+        start_beside(indexing, state, first ? CF_BACKGROUND_NICE : CF_BACKGROUND_IDLE, false);
     else
         build_now(indexing, state, kind, published);
 }

@@ -8,10 +8,12 @@ enum { LARGE = 1024, CHANGED_ONE_IN = 4, HIDDEN_ONE_IN = 16 };
 /* So many are built whole in a few seconds, as a small one of that size is. */
 enum { BRIEF = 4096 };
 /* Fewer than FEW, or one in FEW_ONE_IN of the small generation, are few: they do not pay for its build. MANY,
- * and one in MANY_ONE_IN of it, are many: a tail of 8,192 takes a query of 960 dimensions about 0.2 ms, since
+ * and one in PAYS_ONE_IN of it, are many: a tail of 8,192 takes a query of 960 dimensions about 0.2 ms, since
  * most of it is proven far by a sketch; the build of a small generation of so many, a processor for seconds.
- * While more keep coming, fewer than SOME wait like few. */
-enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, SOME = 4096, MANY = 8192, MANY_ONE_IN = 16 };
+ * While more keep coming, fewer than SOME and one in PAYS_ONE_IN wait like few: every build is one of all
+ * that the small generation holds, so that in a steady stream what is built in all would grow with the square
+ * of it. */
+enum { FEW = 256, FEW_ONE_IN = 50, FEW_WAIT_MS = 60000, SOME = 4096, MANY = 8192, PAYS_ONE_IN = 8 };
 
 uint64_t cf_plan_changed_max(uint64_t base)
 {
@@ -33,8 +35,8 @@ void cf_plan_observe(struct cf_plan *plan, uint64_t now_ms, const struct cf_plan
     plan->observed = true;
     plan->behind = view->behind;
     plan->few = view->base >= LARGE && (view->waiting < FEW || view->waiting < view->small / FEW_ONE_IN);
-    plan->some = view->base >= LARGE && view->waiting < SOME;
-    plan->many = view->waiting >= MANY + view->small / MANY_ONE_IN;
+    plan->some = view->base >= LARGE && view->waiting < SOME + view->small / PAYS_ONE_IN;
+    plan->many = view->waiting >= MANY + view->small / PAYS_ONE_IN;
     plan->brief = view->base <= BRIEF && view->changed <= BRIEF - view->base;
     plan->kind = view->building && view->base ? CF_PLAN_SMALL : cf_plan_kind(view->base, view->changed, 0);
     plan->position = view->position;

@@ -12,6 +12,7 @@ void cf_eval_fini(struct cf_eval *eval)
     for (size_t i = 0; i < eval->result_count; i++)
         free(eval->results[i].scored);
     cf_eval_looks_fini(eval);
+    cf_eval_groups_fini(&eval->groups);
     cf_matrix_fini(&eval->by_user);
     cf_matrix_fini(&eval->by_album);
     cf_listens_fini(&eval->listens);
@@ -31,7 +32,7 @@ struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum 
         return NULL;
     for (size_t i = 0; i < eval->thumbs.count; i++) {
         const struct cf_thumb *t = &eval->thumbs.items[i];
-        result->scored[i] = (struct cf_scored){.user = t->user, .group = t->user, .up = t->up};
+        result->scored[i] = (struct cf_scored){.user = t->user, .group = eval->groups.of[i], .up = t->up};
     }
     eval->result_count++;
     return result;
@@ -156,6 +157,8 @@ static enum cf_err read_tables(struct cf_eval *eval, struct cf_detail *detail)
         err = check_thumbs(eval, detail);
     if (!err)
         err = remove_leaks(eval, detail);
+    if (!err)
+        err = cf_eval_groups_init(&eval->thumbs, cf_names_count(eval->users), &eval->groups, detail);
     if (!err)
         err = cf_matrix_of(&eval->listens, cf_names_count(eval->users), cf_names_count(eval->albums),
                            &eval->by_user, detail);

@@ -37,7 +37,8 @@ struct cf_eval_result {
     size_t unknown; /* thumbs without a vector, or on what was never trained */
     double seconds;
     enum cf_eval_by by;
-    bool folded; /* scores of different users, or albums, come from different fits: they are never pooled */
+    bool folded; /* scores of different users, or albums, come from different fits, or of different thumbs
+                    from different measures: they are never pooled */
     bool cold;   /* scores of different album folds do: a user's albums are compared within each */
     struct cf_auc pooled, per_user, in_folds, bands[CF_EVAL_BANDS];
 };
@@ -48,6 +49,14 @@ struct cf_eval_look {
     float *values;
     const float **vectors;
     struct cf_covers covers;
+};
+
+/* By thumb: the group that it is compared within: its user's number, or from the count of users on that of
+ * its user's seed. */
+struct cf_eval_groups {
+    uint32_t *of;
+    uint32_t count; /* above all of them */
+    size_t seeded;  /* thumbs with a seed */
 };
 
 /* What a model is trained with. */
@@ -68,6 +77,7 @@ struct cf_eval {
     struct cf_names *users, *albums;
     struct cf_listens listens;
     struct cf_thumbs thumbs, liked;
+    struct cf_eval_groups groups; /* of `thumbs` */
     struct cf_matrix by_user, by_album;
     size_t leaks; /* listens and likes that were taken out of training, since they are judged */
     struct cf_eval_look looks[CF_SPACE_COUNT];
@@ -113,6 +123,11 @@ static inline uint64_t cf_eval_pair(uint32_t user, uint32_t album)
     return (uint64_t)user << 32 | album;
 }
 int cf_eval_compare_numbers(const void *a, const void *b);
+
+/* cf_eval_groups_fini either way. CF_E_NO_MEMORY. */
+enum cf_err cf_eval_groups_init(const struct cf_thumbs *thumbs, uint32_t user_count,
+                                struct cf_eval_groups *groups, struct cf_detail *detail) CF_MUST_CHECK;
+void cf_eval_groups_fini(struct cf_eval_groups *groups);
 
 /* The tables that the options name, as they stand. */
 enum cf_err cf_eval_read(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;

@@ -1,7 +1,7 @@
 /* Look and listening together: a logistic blend of the models' scores, fitted on other users' thumbs than
- * those it scores (folds of users). Every score enters as its distance from the user's mean in the user's own
- * standard deviations, so that nobody's offset is learned; how an album looks may count the more, the fewer
- * listened to it. */
+ * those it scores (folds of users). Every score enters as its distance from the user's mean (or that of
+ * the user's seed) in the standard deviations there, so that no offset is learned; how an album looks may
+ * count the more, the fewer listened to it. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -52,16 +52,16 @@ static void add_to(double *sums, double value)
     sums[2] += value * value;
 }
 
-/* Column `column` of the rows: the member's scores, each user's with mean 0 and variance 1. */
+/* Column `column` of the rows: the member's scores, each group's with mean 0 and variance 1. */
 static void put_scores(struct blend *b, size_t column, const struct cf_scored *scored, double *sums)
 {
     size_t count = b->eval->thumbs.count;
     for (size_t i = 0; i < count; i++)
-        sums[3 * scored[i].user] = sums[3 * scored[i].user + 1] = sums[3 * scored[i].user + 2] = 0;
+        memset(sums + 3 * (size_t)scored[i].group, 0, 3 * sizeof *sums);
     for (size_t i = 0; i < count; i++)
-        add_to(sums + 3 * (size_t)scored[i].user, scored[i].score);
+        add_to(sums + 3 * (size_t)scored[i].group, scored[i].score);
     for (size_t i = 0; i < count; i++) {
-        const double *s = sums + 3 * (size_t)scored[i].user;
+        const double *s = sums + 3 * (size_t)scored[i].group;
         double mean = s[1] / s[0], variance = s[2] / s[0] - mean * mean;
         b->rows[i * b->width + column] =
             variance > 1e-12 * (1 + mean * mean) ? (scored[i].score - mean) / sqrt(variance) : 0;
@@ -78,7 +78,7 @@ static double coldness_of(const struct cf_eval *eval, uint32_t album)
 static enum cf_err fill_rows(struct blend *b, struct cf_detail *detail)
 {
     const struct cf_eval *eval = b->eval;
-    double *sums = calloc(3 * ((size_t)cf_names_count(eval->users) + 1), sizeof *sums);
+    double *sums = calloc(3 * ((size_t)eval->groups.count + 1), sizeof *sums);
     size_t column = b->member_count;
     if (!sums)
         return cf_fail(detail, CF_E_NO_MEMORY, "no memory for a blend");

@@ -283,9 +283,9 @@ enum cf_err cf_eval_fill_unknown(struct cf_scored *scored, size_t count, size_t 
 }
 
 static enum cf_err score_all(const struct cf_eval_look *look, enum cf_covers_way way,
-                             const struct likes *likes, const struct cf_thumbs *thumbs, size_t every,
-                             struct cf_scored *scored, size_t *scored_count, size_t *unknown,
-                             struct cf_detail *detail)
+                             const struct likes *likes, const struct cf_thumbs *thumbs,
+                             const struct cf_eval_groups *groups, size_t every, struct cf_scored *scored,
+                             size_t *scored_count, size_t *unknown, struct cf_detail *detail)
 {
     size_t count = 0;
     for (size_t i = 0; i < thumbs->count; i++) {
@@ -296,7 +296,7 @@ static enum cf_err score_all(const struct cf_eval_look *look, enum cf_covers_way
         if (t->seed != CF_NO_NUMBER)
             seeds = (struct cf_seeds){&t->seed, NULL, 1, 0};
         double score = cf_covers_score(&look->covers, way, &seeds, t->album);
-        scored[count++] = (struct cf_scored){t->user, t->user, score, t->up};
+        scored[count++] = (struct cf_scored){t->user, groups->of[i], score, t->up};
     }
     *scored_count = count;
     return cf_eval_fill_unknown(scored, count, unknown, detail);
@@ -310,15 +310,18 @@ static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *l
     const struct cf_auc_options quick = {.resamples = 1, .seed = eval->options.seed};
     struct cf_scored *scored = calloc(eval->liked.count + 1, sizeof *scored);
     struct likes likes = {0};
+    struct cf_eval_groups groups = {0};
     double most = -1;
     enum cf_err err = scored && likes_init(&likes, users, eval->liked.count) ? CF_OK : no_memory(detail);
+    if (!err)
+        err = cf_eval_groups_init(&eval->liked, (uint32_t)users, &groups, detail);
     if (!err)
         gather_thumbs(&eval->liked, users, CF_EVAL_FOLDS, &likes);
     for (int way = 0; way < WAYS && !err; way++) {
         struct cf_auc auc;
         size_t count;
-        err = score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, CF_EVAL_FOLDS, scored, &count,
-                        &unknown, detail);
+        err = score_all(look, (enum cf_covers_way)way, &likes, &eval->liked, &groups, CF_EVAL_FOLDS, scored,
+                        &count, &unknown, detail);
         if (!err)
             err = cf_auc_per_user(scored, count, &quick, &auc, detail);
         if (!err && auc.value > most) {
@@ -327,6 +330,7 @@ static enum cf_err choose_way(struct cf_eval *eval, const struct cf_eval_look *l
         }
     }
     likes_fini(&likes);
+    cf_eval_groups_fini(&groups);
     free(scored);
     return err;
 }
@@ -347,9 +351,11 @@ static enum cf_err score_look(struct cf_eval *eval, const struct cf_eval_look *l
         gather_listens(&eval->listens, users, &likes);
     if (!err) {
         size_t count;
-        err =
-            score_all(look, way, &likes, &eval->thumbs, 0, result->scored, &count, &result->unknown, detail);
+        err = score_all(look, way, &likes, &eval->thumbs, &eval->groups, 0, result->scored, &count,
+                        &result->unknown, detail);
         snprintf(result->how, sizeof result->how, "%s", cf_covers_way_name(way));
+        /* A distance to a seed and one to all that somebody liked are two measures. */
+        result->folded = eval->groups.seeded && eval->groups.seeded < eval->thumbs.count;
     }
     likes_fini(&likes);
     return err;

@@ -42,7 +42,7 @@ static struct cf_eval_result *add_result(struct cf_eval *eval, const char *name,
     result->cold = cold;
     for (size_t i = 0; i < eval->thumbs.count && cold; i++)
         result->scored[i].group =
-            result->scored[i].user * CF_EVAL_FOLDS + cf_eval_album_fold(eval->thumbs.items[i].album);
+            eval->groups.of[i] * CF_EVAL_FOLDS + cf_eval_album_fold(eval->thumbs.items[i].album);
     snprintf(result->how, sizeof result->how, "koren's factors from %s%s", cf_mapping_kind_name(kind),
              cold ? ", listens held out" : "");
     return result;

@@ -33,13 +33,13 @@ static struct cf_auc auc_of(struct cf_scored *scored, size_t count, const struct
     return auc;
 }
 
-/* Thumb `i` as the result scored it, a user's albums apart by their folds with `in_folds`. */
+/* Thumb `i` as the result scored it, a group's albums apart by their folds with `in_folds`. */
 static struct cf_scored scored_at(const struct cf_eval *eval, const struct cf_eval_result *result,
                                   bool in_folds, size_t i)
 {
     struct cf_scored scored = result->scored[i];
     if (in_folds)
-        scored.group = scored.user * CF_EVAL_FOLDS + cf_eval_album_fold(eval->thumbs.items[i].album);
+        scored.group = eval->groups.of[i] * CF_EVAL_FOLDS + cf_eval_album_fold(eval->thumbs.items[i].album);
     return scored;
 }
 
@@ -179,7 +179,12 @@ static void print_table(const struct cf_eval *eval)
            eval->listens.count, cf_names_count(eval->users), eval->thumbs.count,
            (unsigned long long)eval->results[0].per_user.ups,
            (unsigned long long)eval->results[0].per_user.downs);
-    printf("%zu listens and likes are judged, or came after: they were not trained on\n\n", eval->leaks);
+    printf("%zu listens and likes are judged, or came after: they were not trained on\n", eval->leaks);
+    if (eval->groups.seeded)
+        printf("%zu thumbs have a seed: those of one user and one seed are compared, where it says \"per "
+               "user\"\n",
+               eval->groups.seeded);
+    putchar('\n');
     print_results(eval);
     print_differences(eval);
     print_bands(eval);
@@ -235,6 +240,7 @@ static enum cf_err print_json(const struct cf_eval *eval, FILE *out, struct cf_d
     cf_json_uint(json, "albums", cf_names_count(eval->albums));
     cf_json_uint(json, "thumbs", eval->thumbs.count);
     cf_json_uint(json, "leaks", eval->leaks);
+    cf_json_uint(json, "seeded", eval->groups.seeded);
     cf_json_array(json, "models");
     for (size_t i = 0; i < eval->result_count; i++)
         json_result(json, &eval->results[i]);

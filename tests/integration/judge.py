@@ -179,6 +179,28 @@ def what_is_held_out_is_held_out_whole(folder, rows):
     assert held_out < .6, way
 
 
+def seeds_are_compared_apart(folder):
+    """What is far from one seed may be near for another: only thumbs of one user and seed are compared."""
+    rows = []
+    for user in range(USERS):
+        rows += [(f"u{user}", f"a{a}", sign, f"a{seed}") for a, sign, seed in
+                 ((2, "+1", 0), (4, "+1", 0), (3, "-1", 6), (5, "-1", 6), (8, "+1", 10), (7, "-1", 10))]
+    def judged(name):
+        report = json.loads(ok("--listens", "listens.tsv", "--thumbs", name, "--covers", "covers.tsv", "--json",
+                               cwd=folder).out)
+        return report["seeded"], {m["model"]: m for m in report["models"]}
+    write(folder / "for_seeds.tsv", ("user", "album", "thumb", "seed"), rows)
+    seeded, models = judged("for_seeds.tsv")
+    assert seeded == len(rows) and models["gist"]["pooled"]["value"] is not None, models["gist"]
+    for name in ("random", "gist", "koren", "both"):  # the two other seeds of each user have one sign only
+        assert models[name]["per_user"]["users"] == USERS, models[name]
+    assert models["gist"]["per_user"]["value"] == 1, models["gist"]
+    write(folder / "for_some.tsv", ("user", "album", "thumb", "seed"), [(*row[:3], "") for row in rows[:6]] + rows[6:])
+    seeded, models = judged("for_some.tsv")
+    assert seeded == len(rows) - 6 and models["gist"]["pooled"]["value"] is None, "two measures are pooled"
+    assert models["koren"]["pooled"]["value"] is not None and models["gist"]["per_user"]["users"] == USERS, models["gist"]
+
+
 def albums_that_nobody_heard_are_no_error(folder, rows):
     """Covers are judged all the same; a mapping has nothing to learn from."""
     write(folder / "new.tsv", ("user", "album", "thumb"), [(u, "new" + a, sign) for u, a, sign in rows[2]])
@@ -253,6 +275,7 @@ def main():
         albums_without_a_vector_are_counted(folder, rows)
         likes_that_tell_too_little_choose_nothing(folder, rows)
         what_is_held_out_is_held_out_whole(folder, rows)
+        seeds_are_compared_apart(folder)
         albums_that_nobody_heard_are_no_error(folder, rows)
         one_user_has_no_interval(folder)
 

@@ -42,11 +42,28 @@ static void many_may_be_unknown(void **state)
     free(scored);
 }
 
+static void thumbs_for_different_seeds_are_compared_apart(void **state)
+{
+    enum { NONE = CF_NO_NUMBER };
+    (void)state;
+    struct cf_thumb items[] = {{.user = 1, .seed = 7}, {.user = 0, .seed = 7}, {.user = 1, .seed = NONE},
+                               {.user = 1, .seed = 3}, {.user = 1, .seed = 7}, {.user = 0, .seed = NONE}};
+    const struct cf_thumbs thumbs = {.items = items, .count = sizeof items / sizeof *items};
+    static const uint32_t wanted[] = {4, 2, 1, 3, 4, 0};
+    struct cf_eval_groups groups;
+    assert_int_equal(cf_eval_groups_init(&thumbs, 2, &groups, NULL), CF_OK);
+    assert_int_equal(groups.count, 5);
+    assert_int_equal(groups.seeded, 4);
+    assert_memory_equal(groups.of, wanted, sizeof wanted);
+    cf_eval_groups_fini(&groups);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_unknown_gets_the_mean_of_its_group),
         cmocka_unit_test(many_may_be_unknown),
+        cmocka_unit_test(thumbs_for_different_seeds_are_compared_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,11 +92,10 @@ static void fill(const struct cf_eval *eval, const struct cf_mapping *m, uint32_
     }
 }
 
-/* The version above all that are in the home; `*lock` is to be closed when its file is there. */
+/* The version above all that the home ever had; `*lock` is to be closed when its file is there. */
 static enum cf_err place(struct map *map, int *lock, struct cf_detail *detail)
 {
     struct cf_home home;
-    uint32_t served = 0, next = 0;
     if (!map->publish) {
         map->version = 1;
         snprintf(map->path, sizeof map->path, "%s", map->out);
@@ -106,8 +105,7 @@ static enum cf_err place(struct map *map, int *lock, struct cf_detail *detail)
     if (!err)
         err = cf_models_lock(&home, lock, detail);
     if (!err)
-        err = cf_models_find(&home, &served, &next, detail);
-    map->version = (next > served ? next : served) + 1;
+        err = cf_models_give(&home, &map->version, detail);
     return err ? err : cf_models_path(&home, map->version, map->path, sizeof map->path, detail);
 }
 

@@ -186,6 +186,7 @@ def a_version_is_given_once(folder):
     out, err = second.communicate(timeout=60)
     assert second.returncode == 0 and json.loads(out)["version"] == 2, (out, err)
     assert (models / "cf-1.cfmap").read_bytes() == b"of the first"
+    assert (models / "cf-given").read_text() == "2\n"
 
 
 if __name__ == "__main__":

@@ -283,6 +283,50 @@ static void the_served_one_and_the_next_are_found(void **state)
     }
 }
 
+static void gives(const struct cf_home *home, uint32_t wanted)
+{
+    uint32_t version = 0;
+    assert_int_equal(cf_models_give(home, &version, NULL), CF_OK);
+    assert_int_equal(version, wanted);
+}
+
+static void forget(const struct cf_home *home, const char *name)
+{
+    char path[CF_HOME_PATH_MAX];
+    assert_int_equal(cf_home_path(home, path, sizeof path, NULL, "data/models/%s", name), CF_OK);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Albums may have vectors of a model that is gone: its number is not for another. */
+static void a_version_is_given_once_for_ever(void **state)
+{
+    (void)state;
+    char path[CF_HOME_PATH_MAX];
+    struct cf_home home = {.root = ""};
+    struct cf_detail detail = {""};
+    uint32_t version = 77;
+    snprintf(home.root, sizeof home.root, "%s/other", store_folder);
+    assert_int_equal(cf_home_path(&home, path, sizeof path, NULL, "data/models"), CF_OK);
+    assert_int_equal(cf_file_make_dirs(path, NULL), CF_OK);
+    gives(&home, 1);
+    gives(&home, 2); /* the first wrote nothing */
+    touch(&home, "cf-2.cfmap", "");
+    forget(&home, "cf-2.cfmap");
+    gives(&home, 3);
+    touch(&home, "cf-8.cfmap", ""); /* put there by hand */
+    gives(&home, 9);
+    forget(&home, "cf-8.cfmap");
+    forget(&home, "cf-given"); /* a home of before: what was served counts, too */
+    assert_int_equal(cf_models_serve(&home, 20, NULL), CF_OK);
+    gives(&home, 21);
+    touch(&home, "cf-given", "many");
+    assert_int_equal(cf_models_give(&home, &version, &detail), CF_E_CORRUPT);
+    assert_non_null(strstr(detail.text, "cf-given: this is no number"));
+    touch(&home, "cf-given", "4294967295\n");
+    assert_int_equal(cf_models_give(&home, &version, &detail), CF_E_INVALID);
+    assert_int_equal(version, 77);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +338,7 @@ int main(void)
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(what_could_not_be_read_is_not_written),
         cmocka_unit_test(the_served_one_and_the_next_are_found),
+        cmocka_unit_test(a_version_is_given_once_for_ever),
     };
     if (store_folder_make(NULL) != 0)
         return 1;

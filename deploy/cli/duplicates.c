@@ -7,6 +7,14 @@
 #define THRESHOLD_MIN .3
 #define THRESHOLD_MAX .9999
 
+/* What cannot be written is told before all albums were asked for. */
+static enum cf_exit open_table(struct cf_duplicates *call)
+{
+    struct cf_detail detail = {""};
+    enum cf_err err = call->out ? cf_fresh_new(call->out, &call->table, &detail) : CF_OK;
+    return err ? cf_fleet_tell(&call->fleet, cf_str(call->out), err, &detail) : CF_EXIT_DONE;
+}
+
 static enum cf_exit find_duplicates(struct cf_duplicates *call)
 {
     const struct cf_link_group *groups;
@@ -14,7 +22,9 @@ static enum cf_exit find_duplicates(struct cf_duplicates *call)
     call->links = cf_links_new();
     if (!call->links)
         return cf_fleet_tell(&call->fleet, cf_str(""), CF_E_NO_MEMORY, NULL);
-    enum cf_exit result = cf_fleet_open(&call->fleet);
+    enum cf_exit result = open_table(call);
+    if (!result)
+        result = cf_fleet_open(&call->fleet);
     if (!result)
         result = cf_duplicates_ask(call);
     if (!result && cf_links_group(call->links, &groups, &count))
@@ -79,6 +89,7 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
         result = choose(command, &call, space, &args);
     cf_fleet_close(&call.fleet);
     cf_links_free(call.links);
+    cf_fresh_free(call.table);
     cf_args_free(&args);
     return result;
 }

@@ -6,6 +6,7 @@
 #define CF_CLI_DUPLICATES_H
 
 #include "common/descriptor/space.h"
+#include "common/vecfile/fresh.h"
 #include "deploy/cli/duplicates_links.h"
 #include "deploy/cli/fleet.h"
 #include "deploy/cli/json.h"
@@ -15,7 +16,8 @@ struct cf_duplicates {
     const struct cf_space *space;
     double threshold; /* cosine: a link is above it */
     double recall;
-    const char *out; /* the groups as a table, NULL: to standard output */
+    const char *out;        /* the groups as a table, NULL: to standard output */
+    struct cf_fresh *table; /* `out`, before anybody is asked; owned */
 
     struct cf_links *links;
     /* Albums of the catalogue, by what became of them. `skipped`: flagged, or removed while we asked. */

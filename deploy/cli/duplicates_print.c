@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/vecfile/fresh.h"
 #include "deploy/cli/duplicates.h"
 #include "deploy/cli/progress.h"
 #include "deploy/cli/sure.h"
@@ -11,9 +10,8 @@
 
 struct output {
     struct cf_duplicates *call;
-    struct cf_json *json;   /* with --json */
-    struct cf_fresh *table; /* with --out */
-    size_t number;          /* of the group at hand, from 1 */
+    struct cf_json *json; /* with --json */
+    size_t number;        /* of the group at hand, from 1 */
 };
 
 /* ---- JSON ---- */
@@ -109,13 +107,13 @@ static enum cf_err group_rows(const struct output *output, const struct cf_judge
             snprintf(cosine, sizeof cosine, "%.6f", judged->cosines[i]);
         snprintf(numbers, sizeof numbers, "%zu\t%zu\t%.6f\t%s\t%s\t", output->number,
                  judged->group->member_count, judged->weakest, judged->chained ? "yes" : "no", cosine);
-        err = write_text(output->table, numbers, detail);
+        err = write_text(output->call->table, numbers, detail);
         if (!err)
-            err = write_field(output->table, album->id, "\t", detail);
+            err = write_field(output->call->table, album->id, "\t", detail);
         if (!err)
-            err = write_field(output->table, album->artist, "\t", detail);
+            err = write_field(output->call->table, album->artist, "\t", detail);
         if (!err)
-            err = write_field(output->table, album->title, "\n", detail);
+            err = write_field(output->call->table, album->title, "\n", detail);
     }
     return err;
 }
@@ -127,7 +125,7 @@ static enum cf_err show_group(struct output *output, const struct cf_judged *jud
     output->number++;
     output->call->group_count++;
     output->call->grouped_count += judged->group->member_count;
-    if (output->table)
+    if (output->call->table)
         return group_rows(output, judged, detail);
     if (!output->json)
         return group_text(output, judged);
@@ -145,17 +143,15 @@ static enum cf_err begin(struct output *output, struct cf_detail *detail)
         if (!call->out)
             cf_json_array(output->json, "groups");
     }
-    enum cf_err err = call->out ? cf_fresh_new(call->out, &output->table, detail) : CF_OK;
-    if (!err && call->out)
-        err = write_text(output->table, "group\tsize\tweakest\tchained\tcosine\talbum\tartist\ttitle\n",
-                         detail);
-    return err;
+    return call->out ? write_text(call->table,
+                                  "group\tsize\tweakest\tchained\tcosine\talbum\tartist\ttitle\n", detail)
+                     : CF_OK;
 }
 
 static enum cf_err finish(struct output *output, struct cf_detail *detail)
 {
     const struct cf_duplicates *call = output->call;
-    enum cf_err err = call->out ? cf_fresh_finish(output->table, detail) : CF_OK;
+    enum cf_err err = call->out ? cf_fresh_finish(call->table, detail) : CF_OK;
     if (err)
         return err;
     if (!call->fleet.json) {
@@ -197,7 +193,6 @@ enum cf_exit cf_duplicates_print(struct cf_duplicates *call, const struct cf_lin
         err = finish(&output, &detail);
     if (err)
         result = cf_fleet_tell(&call->fleet, cf_str(call->out ? call->out : ""), err, &detail);
-    cf_fresh_free(output.table);
     cf_json_free(output.json);
     cf_judge_free(judge);
     return result;

@@ -5,7 +5,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/crew.h"
+#include "common/base/file.h"
 #include "common/descriptor/models.h"
+#include "common/vecfile/fresh.h"
 #include "deploy/cli/eval_map.h"
 #include "deploy/cli/json.h"
 #include "deploy/cli/text.h"
@@ -109,6 +111,27 @@ static enum cf_err place(struct map *map, int *lock, struct cf_detail *detail)
     return err ? err : cf_models_path(&home, map->version, map->path, sizeof map->path, detail);
 }
 
+/* Of what cannot be written: before anything long begins. */
+static enum cf_err check_place(const struct map *map, struct cf_detail *detail)
+{
+    struct cf_home home;
+    struct cf_fresh *probe = NULL;
+    char path[CF_HOME_PATH_MAX];
+    if (!map->publish)
+        snprintf(path, sizeof path, "%s", map->out);
+    enum cf_err err = map->publish ? cf_home_resolve(&home, detail) : CF_OK;
+    if (!err && map->publish)
+        err = cf_home_path(&home, path, sizeof path, detail, "data/models");
+    if (!err && map->publish)
+        err = cf_file_make_dirs(path, detail);
+    if (!err && map->publish)
+        err = cf_home_path(&home, path, sizeof path, detail, "data/models/cf-given");
+    if (!err)
+        err = cf_fresh_new(path, &probe, detail);
+    cf_fresh_free(probe);
+    return err;
+}
+
 static enum cf_err fit_and_write(struct map *map, struct cf_eval_rows *rows, const struct cf_model *koren,
                                  struct cf_detail *detail)
 {
@@ -163,7 +186,9 @@ static enum cf_err train(struct map *map, struct cf_detail *detail)
     struct cf_eval *eval = &map->eval;
     struct cf_eval_rows rows = {0};
     struct cf_model *koren = NULL;
-    enum cf_err err = cf_eval_read(eval, detail);
+    enum cf_err err = check_place(map, detail);
+    if (!err)
+        err = cf_eval_read(eval, detail);
     if (!err)
         err = cf_eval_describe(eval, detail);
     if (!err)

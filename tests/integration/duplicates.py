@@ -190,6 +190,8 @@ def one_fleet(folder):
         what_is_removed_is_in_no_group(fleet, rows)
         assert not list((fleet.home / "secondaries").glob("duplicates-*")), "left behind"
         fleet.stop()
+        unwritable = fleet.run("duplicates", "--out", folder / "nowhere" / "x.tsv", "--deadline", "200ms")
+        assert unwritable.code == 1 and "nowhere" in unwritable.err, f"told before anybody is asked: {unwritable.err}"
         gone = fleet.run("duplicates", "--deadline", "200ms", "--json")
         assert gone.code == 3 and json.loads(gone.out)["error"] == "unreachable", gone.err
 

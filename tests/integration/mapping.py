@@ -165,6 +165,17 @@ def what_needs_no_cover_is_told(folder):
     assert same == blind and abs(cosine - blind) < .1, (cosine, blind)
 
 
+def what_cannot_be_written_is_told_before(folder):
+    """The tables are not there: whoever looked at them first would say so."""
+    (folder / "file").write_text("")
+    for place, words in ((("--out", "nowhere/m.cfmap"), "nowhere/m.cfmap: No such file"), (("--out", "."), "is no regular file"),
+                         (("--publish",), "file")):
+        done = subprocess.run([f.BIN / "coverfleet", "map", "train", "--listens", "none.tsv", "--covers", "none.tsv", *place],
+                              cwd=folder, env={**os.environ, "COVERFLEET_HOME": str(folder / "file")}, text=True,
+                              capture_output=True, timeout=60)
+        assert done.returncode == 1 and words in done.stderr and "none.tsv" not in done.stderr, done.stderr
+
+
 def is_waited_for(pid):
     return any(" -> " in line and f" {pid} " in line for line in open("/proc/locks"))
 
@@ -190,5 +201,5 @@ def a_version_is_given_once(folder):
 
 
 if __name__ == "__main__":
-    f.main([what_needs_no_cover_is_told, a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over,
+    f.main([what_cannot_be_written_is_told_before, what_needs_no_cover_is_told, a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over,
             unplayed_albums_have_listening_neighbours])

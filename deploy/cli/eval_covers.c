@@ -3,16 +3,22 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/vecfile/vecfile.h"
+#include "deploy/cli/apart.h"
 #include "deploy/cli/describe.h"
 #include "deploy/cli/eval.h"
 #include "deploy/cli/table.h"
 #include "deploy/cli/vectors.h"
 
 enum { WAYS = CF_COVERS_WAY_COUNT };
+
+struct describing {
+    const struct cf_eval *eval;
+    const struct cf_space *space;
+    char vectors[PATH_MAX + 32], ids[PATH_MAX + 32]; /* files in its folder */
+};
 
 /* Users' seeds, the likes of a table or else all listens, by user. */
 struct likes {
@@ -94,42 +100,41 @@ static enum cf_exit write_vectors(const struct cf_eval *eval, const struct cf_sp
                                : cf_describe_many(eval->command, &describe);
 }
 
-static enum cf_err write_apart(struct cf_eval *eval, const struct cf_space *space, const char *vectors,
-                               const char *ids, struct cf_detail *detail)
+static int write_apart(void *arg)
 {
-    int status = 0;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        enum cf_exit done = write_vectors(eval, space, vectors, ids);
-        fflush(NULL);
-        _exit(done);
-    }
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return cf_fail_errno(detail, "describing the covers");
-    bool done =
-        WIFEXITED(status) && (WEXITSTATUS(status) == CF_EXIT_DONE || WEXITSTATUS(status) == CF_EXIT_PARTLY);
-    eval->told = !done && WIFEXITED(status);
+    const struct describing *describing = arg;
+    return write_vectors(describing->eval, describing->space, describing->vectors, describing->ids);
+}
+
+static enum cf_err describe_into(struct cf_eval *eval, struct cf_apart *apart, struct describing *describing,
+                                 struct cf_detail *detail)
+{
+    int code = 0;
+    enum cf_err err = cf_apart_run(apart, write_apart, describing, &code, detail);
+    if (err)
+        return err;
+    bool done = code == CF_EXIT_DONE || code == CF_EXIT_PARTLY;
+    eval->told = !done && code >= 0;
     return done ? CF_OK
                 : cf_fail(detail, CF_E_INVALID, "%.200s: the covers have no vectors of %s",
-                          eval->options.fleet ? "the fleet" : eval->options.covers, space->name);
+                          eval->options.fleet ? "the fleet" : eval->options.covers, describing->space->name);
 }
 
 /* The vectors go through files, as `describe --out` and `vectors export` write them, in a folder of their
  * own. */
 static enum cf_err describe_covers(struct cf_eval *eval, struct cf_eval_look *look, struct cf_detail *detail)
 {
-    char folder[] = "/tmp/coverfleet-eval-XXXXXX", vectors[64], ids[64];
-    if (!mkdtemp(folder))
-        return cf_fail_errno(detail, folder);
-    snprintf(vectors, sizeof vectors, "%s/covers.fvecs", folder);
-    snprintf(ids, sizeof ids, "%s/covers.tsv", folder);
-    enum cf_err err = write_apart(eval, look->space, vectors, ids, detail);
+    struct cf_apart apart;
+    struct describing describing = {.eval = eval, .space = look->space};
+    enum cf_err err = cf_apart_begin(&apart, detail);
+    if (err)
+        return err;
+    snprintf(describing.vectors, sizeof describing.vectors, "%s/covers.fvecs", apart.folder);
+    snprintf(describing.ids, sizeof describing.ids, "%s/covers.tsv", apart.folder);
+    err = describe_into(eval, &apart, &describing, detail);
     if (!err)
-        err = read_rows(eval, look, vectors, ids, detail);
-    unlink(vectors);
-    unlink(ids);
-    rmdir(folder);
+        err = read_rows(eval, look, describing.vectors, describing.ids, detail);
+    cf_apart_end(&apart);
     return err;
 }
 

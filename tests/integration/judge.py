@@ -4,8 +4,10 @@ is found, what is chance stays chance, a planted leak is told and changes nothin
 
 Usage: judge.py [--long]: with ten million lines, one of them bad."""
 import json
+import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -201,6 +203,32 @@ def seeds_are_compared_apart(folder):
     assert models["koren"]["pooled"]["value"] is not None and models["gist"]["per_user"]["users"] == USERS, models["gist"]
 
 
+def is_alive(pid):
+    """Not gone, and no corpse that somebody has yet to bury."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def an_end_leaves_nothing(folder):
+    """The process that describes waits for a table that does not come: it ends with its parent, and so does their folder."""
+    os.mkfifo(folder / "slow.tsv")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        temporary = folder / f"tmp{number}"
+        temporary.mkdir()
+        judge = subprocess.Popen([f.BIN / "coverfleet", "eval", *TABLES, "--covers", "slow.tsv", "--json"], cwd=folder,
+                                 env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL)
+        slow = os.open(folder / "slow.tsv", os.O_WRONLY)  # as soon as the other process reads
+        children = [int(pid) for pid in pathlib.Path(f"/proc/{judge.pid}/task/{judge.pid}/children").read_text().split()]
+        assert children and len(list(temporary.iterdir())) == 1, (children, list(temporary.iterdir()))
+        judge.send_signal(number)
+        assert judge.wait(60) == -number, judge.returncode
+        assert not list(temporary.iterdir()), list(temporary.iterdir())
+        f.wait_for(lambda: not any(is_alive(pid) for pid in children), 60, "the process that described to be gone")
+        os.close(slow)
+
+
 def albums_that_nobody_heard_are_no_error(folder, rows):
     """Covers are judged all the same; a mapping has nothing to learn from."""
     write(folder / "new.tsv", ("user", "album", "thumb"), [(u, "new" + a, sign) for u, a, sign in rows[2]])
@@ -276,6 +304,7 @@ def main():
         likes_that_tell_too_little_choose_nothing(folder, rows)
         what_is_held_out_is_held_out_whole(folder, rows)
         seeds_are_compared_apart(folder)
+        an_end_leaves_nothing(folder)
         albums_that_nobody_heard_are_no_error(folder, rows)
         one_user_has_no_interval(folder)
 

@@ -87,6 +87,8 @@ static size_t gather(const struct cf_training *t, uint32_t album, struct common 
     for (uint64_t i = t->by_album->first[album]; i < t->by_album->first[album + 1]; i++) {
         uint32_t user = t->by_album->columns[i];
         int sign = sign_of(t->by_album->values[i]);
+        if (t->by_user->first[user + 1] - t->by_user->first[user] > CF_MODEL_LISTENER_ALBUMS_MAX)
+            continue;
         for (uint64_t j = t->by_user->first[user]; j < t->by_user->first[user + 1]; j++) {
             uint32_t other = t->by_user->columns[j];
             if (other == album)

@@ -154,7 +154,9 @@ const float *cf_model_user_factors(const struct cf_model *model, uint32_t user)
 
 struct cf_scorer {
     const struct cf_model *model;
-    float *sums; /* item_item: by album, all zero between calls */
+    float *sums;   /* item_item: by album, of the user `summed` */
+    bool has_sums; /* else they are all zero */
+    uint32_t summed;
 };
 
 struct cf_scorer *cf_scorer_new(const struct cf_model *model)
@@ -193,6 +195,18 @@ static void sum_similar(struct cf_scorer *scorer, uint32_t user, bool clear)
     }
 }
 
+/* Users come one after the other, each with many calls: a history may be long. */
+static void sum_of_user(struct cf_scorer *scorer, uint32_t user)
+{
+    if (scorer->has_sums && scorer->summed == user)
+        return;
+    if (scorer->has_sums)
+        sum_similar(scorer, scorer->summed, true);
+    sum_similar(scorer, user, false);
+    scorer->has_sums = true;
+    scorer->summed = user;
+}
+
 static double score_of(const struct cf_scorer *scorer, uint32_t user, uint32_t album)
 {
     const struct cf_model *m = scorer->model;
@@ -215,12 +229,10 @@ void cf_score(struct cf_scorer *scorer, uint32_t user, const uint32_t *albums, s
     const struct cf_model *m = scorer->model;
     bool user_known = m->kind == CF_MODEL_POPULARITY || (user < m->user_count && m->user_known[user]);
     if (m->kind == CF_MODEL_ITEM_ITEM)
-        sum_similar(scorer, user, false);
+        sum_of_user(scorer, user);
     for (size_t i = 0; i < count; i++) {
         scores[i] = score_of(scorer, user, albums[i]);
         if (known)
             known[i] = user_known && albums[i] < m->album_count && m->album_known[albums[i]];
     }
-    if (m->kind == CF_MODEL_ITEM_ITEM)
-        sum_similar(scorer, user, true);
 }

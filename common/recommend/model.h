@@ -3,7 +3,9 @@
  *
  *   popularity  how many users listened to the album; with thumbs down, the share of thumbs up
  *   item_item   sum over the user's albums of the cosine between listeners; with thumbs down, of the cosine
- *               between thumbs, and minus that of albums that the user disliked
+ *               between thumbs, and minus that of albums that the user disliked. A user of more than
+ *               CF_MODEL_LISTENER_ALBUMS_MAX albums (a bot, a shop) does not tell which albums go together:
+ *               that would take the square of their number, and all go with all there
  *   koren       implicit alternating least squares (Hu, Koren, Volinsky 2008)
  *   vector_exp  P(album | user) a softmax of factors (the post's own)
  *   rnn         a recurrent network over the user's sequence
@@ -12,6 +14,8 @@
 #define CF_RECOMMEND_MODEL_H
 
 #include "common/recommend/matrix.h"
+
+enum { CF_MODEL_LISTENER_ALBUMS_MAX = 10000 };
 
 enum cf_model_kind {
     CF_MODEL_POPULARITY,
@@ -62,7 +66,7 @@ uint64_t cf_model_bytes(enum cf_model_kind kind, const struct cf_training *train
 enum cf_model_kind cf_model_kind(const struct cf_model *model);
 /* Scores of `count` albums for a user, higher is better; a user or album that was never trained scores as the
  * model knows least (popularity 0, or the average share; factors 0): `known[i]` (may be NULL) tells. Any
- * thread; a scorer is one thread's scratch. */
+ * thread; a scorer is one thread's scratch, and quick when a user's calls follow one another. */
 struct cf_scorer;
 struct cf_scorer *cf_scorer_new(const struct cf_model *model); /* NULL when memory is short */
 void cf_scorer_free(struct cf_scorer *scorer);

@@ -152,6 +152,12 @@ void cf_eval_looks_fini(struct cf_eval *eval);
 enum cf_err cf_eval_fill_unknown(struct cf_scored *scored, size_t count, size_t *unknown,
                                  struct cf_detail *detail) CF_MUST_CHECK;
 
+/* Thumbs `from`, `from` + `step`, … into `scored`, one after the other; a user's together, since a model may
+ * look at a whole history first. `*unknown`: how many it was never trained on. CF_E_NO_MEMORY. */
+enum cf_err cf_eval_score(const struct cf_model *model, const struct cf_thumbs *thumbs, size_t from,
+                          size_t step, struct cf_scored *scored, size_t *unknown,
+                          struct cf_detail *detail) CF_MUST_CHECK;
+
 /* Each adds its results. */
 enum cf_err cf_eval_covers(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;
 enum cf_err cf_eval_models(struct cf_eval *eval, struct cf_detail *detail) CF_MUST_CHECK;

@@ -50,19 +50,17 @@ static enum cf_err score_fold(const struct cf_eval *eval, const struct cf_model 
                               struct cf_scored *scored, double *value, struct cf_detail *detail)
 {
     const struct cf_auc_options quick = {.resamples = 1, .seed = eval->options.seed};
-    struct cf_scorer *scorer = cf_scorer_new(model);
     struct cf_auc auc;
-    size_t count = 0;
-    if (!scorer)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory to choose by %zu likes", eval->liked.count);
+    size_t count = 0, unknown;
     for (size_t i = fold; i < eval->liked.count; i += CF_EVAL_FOLDS, count++) {
         const struct cf_thumb *t = &eval->liked.items[i];
         scored[count] = (struct cf_scored){.user = t->user, .group = t->user, .up = t->up};
-        cf_score(scorer, t->user, &t->album, 1, &scored[count].score, NULL);
     }
-    cf_scorer_free(scorer);
-    enum cf_err err = cf_auc_per_user(scored, count, &quick, &auc, detail);
-    *value = auc.value;
+    enum cf_err err = cf_eval_score(model, &eval->liked, fold, CF_EVAL_FOLDS, scored, &unknown, detail);
+    if (!err)
+        err = cf_auc_per_user(scored, count, &quick, &auc, detail);
+    if (!err)
+        *value = auc.value;
     return err;
 }
 

@@ -23,20 +23,35 @@ void cf_eval_watch(const struct cf_eval *eval, enum cf_model_kind kind, struct c
     options->sweep_arg = watch;
 }
 
-static enum cf_err score_thumbs(struct cf_eval *eval, const struct cf_model *model,
-                                struct cf_eval_result *result, struct cf_detail *detail)
+static int compare_users(const void *a, const void *b, void *arg)
+{
+    const struct cf_thumbs *thumbs = arg;
+    uint32_t x = thumbs->items[*(const size_t *)a].user, y = thumbs->items[*(const size_t *)b].user;
+    return (x > y) - (x < y);
+}
+
+enum cf_err cf_eval_score(const struct cf_model *model, const struct cf_thumbs *thumbs, size_t from,
+                          size_t step, struct cf_scored *scored, size_t *unknown, struct cf_detail *detail)
 {
     struct cf_scorer *scorer = cf_scorer_new(model);
-    if (!scorer)
-        return cf_fail(detail, CF_E_NO_MEMORY, "no memory to score %zu thumbs", eval->thumbs.count);
-    for (size_t i = 0; i < eval->thumbs.count; i++) {
+    size_t *order = calloc(thumbs->count + 1, sizeof *order), count = 0;
+    enum cf_err err = scorer && order
+                          ? CF_OK
+                          : cf_fail(detail, CF_E_NO_MEMORY, "no memory to score %zu thumbs", thumbs->count);
+    *unknown = 0;
+    for (size_t i = from; !err && i < thumbs->count; i += step)
+        order[count++] = i;
+    if (!err)
+        qsort_r(order, count, sizeof *order, compare_users, (void *)(uintptr_t)thumbs);
+    for (size_t i = 0; i < count; i++) {
+        const struct cf_thumb *t = &thumbs->items[order[i]];
         bool known = false;
-        cf_score(scorer, eval->thumbs.items[i].user, &eval->thumbs.items[i].album, 1,
-                 &result->scored[i].score, &known);
-        result->unknown += !known;
+        cf_score(scorer, t->user, &t->album, 1, &scored[(order[i] - from) / step].score, &known);
+        *unknown += !known;
     }
     cf_scorer_free(scorer);
-    return CF_OK;
+    free(order);
+    return err;
 }
 
 static void describe_choice(const struct cf_eval_choice *choice, char *how, size_t room)
@@ -65,7 +80,7 @@ static enum cf_err train_and_score(struct cf_eval *eval, enum cf_model_kind kind
         err = cf_model_train(kind, &data.training, &options, &model, detail);
     cf_progress_clear(&watch.progress);
     if (!err)
-        err = score_thumbs(eval, model, result, detail);
+        err = cf_eval_score(model, &eval->thumbs, 0, 1, result->scored, &result->unknown, detail);
     cf_model_free(model);
     cf_eval_data_fini(&data);
     return err;

@@ -208,6 +208,31 @@ static void the_controls_of_thumbs_by_hand(void **state)
     world_fini(&w);
 }
 
+/* Albums that only somebody has in common who heard them all are not alike by that; a real listener's are. */
+static void who_hears_everything_compares_nothing(void **state)
+{
+    enum { MANY = CF_MODEL_LISTENER_ALBUMS_MAX + 1 };
+    (void)state;
+    static const uint32_t albums[] = {1, 2};
+    struct world w;
+    double scores[2];
+    struct cf_model_options o = cf_model_options(CF_MODEL_ITEM_ITEM);
+    struct cf_listen *items = calloc(MANY + 3, sizeof *items);
+    for (uint32_t i = 0; i < MANY; i++)
+        items[i] = (struct cf_listen){.user = 0, .album = i, .count = 1};
+    items[MANY] = (struct cf_listen){.user = 1, .album = 0, .count = 1};
+    items[MANY + 1] = (struct cf_listen){.user = 1, .album = 1, .count = 1};
+    items[MANY + 2] = (struct cf_listen){.user = 2, .album = 0, .count = 1};
+    world_init(&w, items, MANY + 3, 3, MANY);
+    struct cf_model *model = world_train(&w, CF_MODEL_ITEM_ITEM, &o);
+    struct cf_scorer *scorer = cf_scorer_new(model);
+    cf_score(scorer, 2, albums, 2, scores, NULL);
+    assert_true(fabs(scores[0] - 1 / sqrt(6)) < 1e-6 && scores[1] == 0);
+    cf_scorer_free(scorer);
+    cf_model_free(model);
+    world_fini(&w);
+}
+
 static void what_was_never_trained_is_unknown(void **state)
 {
     (void)state;
@@ -261,6 +286,7 @@ int main(void)
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(the_controls_of_thumbs_by_hand),
         cmocka_unit_test(the_controls_by_hand),
+        cmocka_unit_test(who_hears_everything_compares_nothing),
         cmocka_unit_test(what_was_never_trained_is_unknown),
         cmocka_unit_test(the_smallest_world_is_trained),
     };

@@ -33,7 +33,7 @@ struct cf_judged {
     const struct cf_link_group *group;
     const uint32_t *members; /* numbers: the first, then the others, the most alike to it first */
     const double *cosines;   /* of each member with the first; NaN of one whose vector is gone meanwhile */
-    double weakest;
+    double weakest;          /* NaN when no link has both its vectors any more */
     bool chained; /* a member is no nearer to the first than the threshold: only others lie between */
 };
 

@@ -100,11 +100,14 @@ enum cf_err cf_judge_vectors(struct cf_judge *judge, const float *vectors, const
     if (err)
         return err;
     *judged = (struct cf_judged){.group = group, .members = judge->members, .cosines = judge->cosines};
+    bool any = false;
     for (size_t i = 0; i < group->link_count; i++) {
         double cosine = cosine_of(vectors, known, dim, group->links[i].a, group->links[i].b);
         judge->link_cosines[i] = isnan(cosine) ? 1 : cosine; /* what is gone holds nothing together */
+        any = any || !isnan(cosine);
     }
-    judged->weakest = cf_links_weakest(group, judge->link_cosines, judge->order, judge->parents);
+    judged->weakest =
+        any ? cf_links_weakest(group, judge->link_cosines, judge->order, judge->parents) : (double)NAN;
     for (uint32_t i = 0; i < group->member_count; i++) {
         judge->by_place[i] = cosine_of(vectors, known, dim, 0, i);
         judge->places[i] = i;

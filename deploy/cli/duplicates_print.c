@@ -22,7 +22,7 @@ static void group_json(struct output *output, const struct cf_judged *judged)
     cf_json_object(json, NULL);
     cf_json_uint(json, "size", judged->group->member_count);
     cf_json_real(json, "weakest", judged->weakest);
-    if (cf_sure_in(cf_str(output->call->space->name)))
+    if (cf_sure_in(cf_str(output->call->space->name)) && !isnan(judged->weakest))
         cf_json_word(json, "sure", cf_sure_word(judged->weakest));
     cf_json_bool(json, "chained", judged->chained);
     cf_json_array(json, "albums");
@@ -45,8 +45,13 @@ static void group_json(struct output *output, const struct cf_judged *judged)
 
 static void group_head(const struct output *output, const struct cf_judged *judged)
 {
-    printf("%sgroup %zu: %zu albums, weakest link %.3f", output->number > 1 ? "\n" : "", output->number,
-           judged->group->member_count, judged->weakest);
+    printf("%sgroup %zu: %zu albums, ", output->number > 1 ? "\n" : "", output->number,
+           judged->group->member_count);
+    if (isnan(judged->weakest)) {
+        printf("no link is left: they were removed meanwhile\n");
+        return;
+    }
+    printf("weakest link %.3f", judged->weakest);
     if (cf_sure_in(cf_str(output->call->space->name)))
         printf(", %s", cf_sure_word(judged->weakest));
     printf("%s\n", judged->chained ? "; a chain: look at those that are far from the first" : "");
@@ -102,11 +107,13 @@ static enum cf_err group_rows(const struct output *output, const struct cf_judge
     enum cf_err err = CF_OK;
     for (size_t i = 0; !err && i < judged->group->member_count; i++) {
         const struct cf_linked *album = cf_links_get(output->call->links, judged->members[i]);
-        char numbers[128], cosine[32] = "";
+        char numbers[128], cosine[32] = "", weakest[32] = "";
         if (!isnan(judged->cosines[i]))
             snprintf(cosine, sizeof cosine, "%.6f", judged->cosines[i]);
-        snprintf(numbers, sizeof numbers, "%zu\t%zu\t%.6f\t%s\t%s\t", output->number,
-                 judged->group->member_count, judged->weakest, judged->chained ? "yes" : "no", cosine);
+        if (!isnan(judged->weakest))
+            snprintf(weakest, sizeof weakest, "%.6f", judged->weakest);
+        snprintf(numbers, sizeof numbers, "%zu\t%zu\t%s\t%s\t%s\t", output->number,
+                 judged->group->member_count, weakest, judged->chained ? "yes" : "no", cosine);
         err = write_text(output->call->table, numbers, detail);
         if (!err)
             err = write_field(output->call->table, album->id, "\t", detail);

@@ -185,6 +185,11 @@ static void a_chain_is_called_one(void **state)
     assert_false(judged.chained);
     assert_int_equal(cf_judge_vectors(judge, ordered[0], there, 2, .81, &groups[0], &judged), CF_OK);
     assert_true(judged.chained);
+    for (size_t i = 0; i < 4; i++) /* all but one were removed meanwhile */
+        there[i] = i == 1;
+    assert_int_equal(cf_judge_vectors(judge, ordered[0], there, 2, .75, &groups[0], &judged), CF_OK);
+    assert_true(isnan(judged.weakest) && isnan(judged.cosines[0]));
+    assert_false(judged.chained);
     cf_judge_free(judge);
     cf_judge_free(NULL);
     cf_links_free(links);

@@ -1,7 +1,7 @@
 #include "common/recommend/table.h"
 
 #include <errno.h>
-#include <math.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -150,16 +150,25 @@ static enum cf_err read_pair(struct reader *r, uint32_t *user, uint32_t *album)
     return err ? err : number_of(r, r->albums, 1, "the album must have 1 to 255 bytes", album);
 }
 
+/* A decimal number and nothing else: no space, no hexadecimal, no name of a number. */
+static bool read_real(struct cf_str text, double *value)
+{
+    char *end = NULL;
+    if (text.len == 0 || strspn(text.data, "0123456789+-.eE") != text.len)
+        return false;
+    *value = strtod(text.data, &end);
+    return end == text.data + text.len;
+}
+
 /* A time in whole seconds; 0 for none. */
 static enum cf_err read_time(struct reader *r, size_t column, uint32_t *out)
 {
     struct cf_str text = field(r, column);
-    char *end = NULL;
+    double value = 0;
     *out = 0;
     if (text.len == 0)
         return CF_OK;
-    double value = strtod(text.data, &end);
-    if (end != text.data + text.len || !(value >= 0 && value < (double)UINT32_MAX))
+    if (!read_real(text, &value) || !(value >= 0 && value < (double)UINT32_MAX))
         return wrong(r, "the time must be seconds since 1970", text);
     *out = (uint32_t)value;
     return CF_OK;
@@ -189,16 +198,16 @@ static enum cf_err read_listen(struct reader *r, struct cf_listen *listen)
 {
     enum cf_err err = read_pair(r, &listen->user, &listen->album);
     struct cf_str count = field(r, LISTEN_COUNT);
-    char *end = NULL;
+    double value = 0;
     listen->count = 1;
     if (err)
         return err;
     if (r->places[LISTEN_COUNT] >= 0) {
-        listen->count = strtof(count.len ? count.data : "", &end);
-        if (!count.len || end != count.data + count.len || !(listen->count > 0) || !isfinite(listen->count))
+        if (!read_real(count, &value) || !(value >= (double)FLT_MIN))
             return wrong(r, "the count must be a number above 0", count);
-        if (listen->count > CF_LISTEN_COUNT_MAX)
+        if (value > (double)FLT_MAX || (float)value > CF_LISTEN_COUNT_MAX)
             return wrong(r, "the count must be at most 1e12", count);
+        listen->count = (float)value;
     }
     return read_time(r, LISTEN_TIME, &listen->time);
 }

@@ -41,16 +41,19 @@ struct cf_eval_result *cf_eval_add(struct cf_eval *eval, const char *name, enum 
 /* ---- leaks ---- */
 
 /* What must not be trained on: the judged pairs, and of a user with judged times all that came after the
- * first. */
+ * first; with --cut-all of every user all that came after the first of all, or may have. */
 struct judged {
     uint64_t *pairs;
     size_t count;
-    uint32_t *since; /* by user; 0: no time */
+    uint32_t *since;   /* by user; 0: no time */
+    uint32_t earliest; /* of all users, where all are cut there; else 0 */
 };
 
 static bool is_judged(const struct judged *judged, uint32_t user, uint32_t album, uint32_t time)
 {
     uint64_t pair = cf_eval_pair(user, album);
+    if (judged->earliest && (!time || time >= judged->earliest))
+        return true;
     return bsearch(&pair, judged->pairs, judged->count, sizeof pair, cf_eval_compare_numbers) ||
            (time && judged->since[user] && time >= judged->since[user]);
 }
@@ -67,7 +70,12 @@ static enum cf_err judged_init(const struct cf_eval *eval, struct judged *judged
         uint32_t *since = &judged->since[t->user];
         judged->pairs[i] = cf_eval_pair(t->user, t->album);
         *since = t->time && (!*since || t->time < *since) ? t->time : *since;
+        if (eval->options.cut_all && t->time && (!judged->earliest || t->time < judged->earliest))
+            judged->earliest = t->time;
     }
+    if (eval->options.cut_all && !judged->earliest)
+        return cf_fail(detail, CF_E_INVALID, "%.200s: no thumb has a time: --cut-all has nothing to cut at",
+                       eval->options.thumbs);
     qsort(judged->pairs, judged->count, sizeof *judged->pairs, cf_eval_compare_numbers);
     return CF_OK;
 }
@@ -94,8 +102,9 @@ static enum cf_err remove_leaks(struct cf_eval *eval, struct cf_detail *detail)
         eval->liked.count = liked;
         if (listens == 0)
             err = cf_fail(detail, CF_E_INVALID,
-                          "%.200s: nothing is left to train on: every listen is judged, or came after",
-                          eval->options.listens);
+                          "%.200s: nothing is left to train on: every listen is judged, or came after%s",
+                          eval->options.listens,
+                          judged.earliest ? " the first judged thumb of anybody, or has no time" : "");
     }
     free(judged.pairs);
     free(judged.since);
@@ -206,6 +215,12 @@ static enum cf_exit run(const struct cf_command *command, int argc, const char *
          .value = &o->liked,
          .placeholder = "U.tsv",
          .help = "older thumbs: trained on, and what covers are compared with (default: all listens)"},
+        {.name = "cut-all",
+         .kind = CF_OPT_FLAG,
+         .value = &o->cut_all,
+         .help =
+             "trains on nothing of anybody from the first judged thumb on (default: of each user from the "
+             "user's own)"},
         {.name = "covers",
          .kind = CF_OPT_TEXT,
          .value = &o->covers,

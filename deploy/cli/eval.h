@@ -14,6 +14,7 @@ enum { CF_EVAL_BANDS = 4, CF_EVAL_RESULTS_MAX = 24, CF_EVAL_FOLDS = 5, CF_EVAL_N
 struct cf_eval_options {
     const char *listens, *thumbs, *liked; /* `liked` may be NULL */
     const char *covers, *root;            /* a table of albums and covers, or NULL */
+    bool cut_all;                         /* nothing of anybody trains from the first judged thumb on */
     bool fleet;                           /* vectors of the home's shards instead */
     const char *out;                      /* a folder, or NULL */
     uint64_t threads, seed;

@@ -141,6 +141,21 @@ def nothing_after_a_thumb_trains(folder, rows):
     refused("nothing is left to train on", "--listens", "listens.tsv", "--thumbs", "early.tsv", cwd=folder)
 
 
+def nothing_of_anybody_after_the_first_thumb_trains(folder, rows):
+    """One thumb has a time, of one user: by it all users' listens are cut."""
+    listens, liked, thumbs = rows
+    write(folder / "first.tsv", ("user", "album", "thumb", "time"),
+          [(*thumbs[0], 1000 + HISTORY // 2), *((*t, "") for t in thumbs[1:])])
+    tables = ("--listens", "listens.tsv", "--thumbs", "first.tsv", "--json")
+    assert json.loads(ok(*tables, cwd=folder).out)["leaks"] == HISTORY // 2
+    report = json.loads(ok(*tables, "--liked", "liked.tsv", "--cut-all", cwd=folder).out)
+    assert report["leaks"] == len(listens) // 2 + len(liked), report["leaks"]  # likes have no times
+    refused("no thumb has a time", *TABLES, "--cut-all", cwd=folder)
+    write(folder / "early.tsv", ("user", "album", "thumb", "time"), [(*thumbs[0], 999), *((*t, 5000) for t in thumbs[1:])])
+    refused("came after the first judged thumb of anybody", "--listens", "listens.tsv", "--thumbs", "early.tsv", "--cut-all",
+            cwd=folder)
+
+
 def albums_without_a_vector_are_counted(folder, rows):
     thumbs = rows[2]
     lines = (folder / "covers.tsv").read_text().split("\n")
@@ -300,6 +315,7 @@ def main():
         the_table_says_the_same(folder, report)
         a_leak_is_told_and_changes_nothing(folder, rows)
         nothing_after_a_thumb_trains(folder, rows)
+        nothing_of_anybody_after_the_first_thumb_trains(folder, rows)
         albums_without_a_vector_are_counted(folder, rows)
         likes_that_tell_too_little_choose_nothing(folder, rows)
         what_is_held_out_is_held_out_whole(folder, rows)

@@ -201,5 +201,5 @@ def a_version_is_given_once(folder):
 
 
 if __name__ == "__main__":
-    f.main([what_cannot_be_written_is_told_before, what_needs_no_cover_is_told, a_version_is_given_once, a_space_that_the_fleet_lacks_is_passed_over,
-            unplayed_albums_have_listening_neighbours])
+    f.main([what_cannot_be_written_is_told_before, what_needs_no_cover_is_told, a_version_is_given_once,
+            a_space_that_the_fleet_lacks_is_passed_over, unplayed_albums_have_listening_neighbours])

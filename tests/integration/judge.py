@@ -201,7 +201,8 @@ def seeds_are_compared_apart(folder):
     rows = []
     for user in range(USERS):
         rows += [(f"u{user}", f"a{a}", sign, f"a{seed}") for a, sign, seed in
-                 ((2, "+1", 0), (4, "+1", 0), (3, "-1", 6), (5, "-1", 6), (8, "+1", 10), (7, "-1", 10))]
+                 ((2, "+1", 0), (4, "+1", 0), (3, "-1", 6), (5, "-1", 6), (8, "+1", 10), (7, "-1", 10), (9, "+1", 11),
+                  (12, "-1", 11))]
     def judged(name):
         report = json.loads(ok("--listens", "listens.tsv", "--thumbs", name, "--covers", "covers.tsv", "--json",
                                cwd=folder).out)
@@ -209,13 +210,13 @@ def seeds_are_compared_apart(folder):
     write(folder / "for_seeds.tsv", ("user", "album", "thumb", "seed"), rows)
     seeded, models = judged("for_seeds.tsv")
     assert seeded == len(rows) and models["gist"]["pooled"]["value"] is not None, models["gist"]
-    for name in ("random", "gist", "koren", "both"):  # the two other seeds of each user have one sign only
-        assert models[name]["per_user"]["users"] == USERS, models[name]
+    for name in ("random", "gist", "koren", "both"):  # two of each user's four seeds have one sign only
+        assert models[name]["per_user"]["users"] == 2 * USERS, models[name]
     assert models["gist"]["per_user"]["value"] == 1, models["gist"]
-    write(folder / "for_some.tsv", ("user", "album", "thumb", "seed"), [(*row[:3], "") for row in rows[:6]] + rows[6:])
+    write(folder / "for_some.tsv", ("user", "album", "thumb", "seed"), [(*row[:3], "") for row in rows[:8]] + rows[8:])
     seeded, models = judged("for_some.tsv")
-    assert seeded == len(rows) - 6 and models["gist"]["pooled"]["value"] is None, "two measures are pooled"
-    assert models["koren"]["pooled"]["value"] is not None and models["gist"]["per_user"]["users"] == USERS, models["gist"]
+    assert seeded == len(rows) - 8 and models["gist"]["pooled"]["value"] is None, "two measures are pooled"
+    assert models["koren"]["pooled"]["value"] is not None and models["gist"]["per_user"]["users"] == 2 * USERS - 1, models["gist"]
 
 
 def is_alive(pid):

@@ -35,8 +35,7 @@ static void measure_near(const struct cf_ann_exact *x, uint32_t first, uint32_t 
     cf_ann_measure_rows(x->target, items, count, squares);
     for (uint32_t i = 0; i < count; i++) {
         struct cf_ann_row_head head = head_of(x->ann, first + i);
-        double lost =
-            2 * x->target->row_error * (double)head.scale + 0x1p-20 * (x->target->norm + (double)head.norm);
+        double lost = cf_ann_square_error(x->target, &head);
         double slack = (double)head.slack + 0x1p-20 * sqrt(x->target->norm);
         out[i].lower = fmax(sqrt(fmax(squares[i] - lost, 0)) - slack, 0) * unit;
         out[i].middle = sqrt(squares[i]) * unit;
@@ -103,8 +102,10 @@ static void rows_near(const struct cf_ann_exact *x, struct cf_ann_heap *heap)
                 cf_ann_heap_push(heap, candidate);
         }
     }
-    for (size_t i = 0; i < heap->count; i++)
-        heap->entries[i].key = sqrt(heap->entries[i].key) * unit;
+    for (size_t i = 0; i < heap->count; i++) {
+        struct cf_ann_candidate *c = &heap->entries[i];
+        c->key = sqrt(cf_ann_square_refined(x->target, c->item, c->key)) * unit;
+    }
 }
 
 enum cf_err cf_ann_exact_rows(const struct cf_ann_exact *x, struct cf_ann_heap *heap)

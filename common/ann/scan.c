@@ -293,6 +293,37 @@ void cf_ann_measure_rows(const struct cf_ann_target *t, const uint32_t *items, s
     }
 }
 
+double cf_ann_square_error(const struct cf_ann_target *t, const struct cf_ann_row_head *head)
+{
+    return 2 * t->row_error * (double)head->scale + 0x1p-20 * (t->norm + (double)head->norm);
+}
+
+static double square_decoded(const struct cf_ann_target *t, const struct cf_ann_row_head *head,
+                             const int8_t *codes)
+{
+    const struct cf_ann_header *h = &t->ann->header;
+    double square = 0;
+
+    for (uint32_t j = 0; j < h->dim; j++) {
+        float part = head->scale * cf_ann_row_level(h, codes, j);
+        double apart = (double)t->centred[j] - (double)(t->ann->steps[j] * (head->offset + part));
+        square += apart * apart;
+    }
+    return square;
+}
+
+double cf_ann_square_refined(const struct cf_ann_target *t, uint32_t item, double square)
+{
+    const uint8_t *row = t->ann->rows + item * cf_ann_row_stride(&t->ann->header);
+    struct cf_ann_row_head head;
+
+    memcpy(&head, row, sizeof head);
+    if (square >= cf_ann_square_error(t, &head))
+        return square;
+    double refined = square_decoded(t, &head, (const int8_t *)row + sizeof head);
+    return refined >= 0 ? refined : square; /* a damaged file has numbers that are none */
+}
+
 /* ---- the scan ---- */
 
 /* Of what was appended since, only what the sieve lets through. */

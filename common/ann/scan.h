@@ -55,5 +55,10 @@ void cf_ann_measure_shorts(const struct cf_ann_target *target, const uint32_t *i
 /* By rows: squared distances in the scale of the rows, into squares; never NaN. */
 void cf_ann_measure_rows(const struct cf_ann_target *target, const uint32_t *items, size_t count,
                          double *squares);
+/* What a square of these may be off by, from the distance to the row: its integers are those of a difference
+ * of large numbers. One that is smaller than that is taken anew from the decoded row, so that what is the
+ * same lies at 0. */
+double cf_ann_square_error(const struct cf_ann_target *target, const struct cf_ann_row_head *head);
+double cf_ann_square_refined(const struct cf_ann_target *target, uint32_t item, double square);
 
 #endif

@@ -158,7 +158,7 @@ static size_t within_radius(struct pass *pass)
 
     for (size_t i = 0; i < count; i++) {
         struct cf_ann_candidate candidate = pass->heap.entries[i];
-        candidate.key = sqrt(candidate.key) * unit;
+        candidate.key = sqrt(cf_ann_square_refined(&pass->target, candidate.item, candidate.key)) * unit;
         if (candidate.key <= radius)
             pass->heap.entries[kept++] = candidate;
     }

@@ -208,6 +208,33 @@ static void far_query(void **state)
     ann_set_free(&set);
 }
 
+/* Sixteen bits a dimension tell more than the integers of a query: what is near is measured again. */
+static void a_vector_lies_on_its_own_row(void **state)
+{
+    (void)state;
+    const uint32_t dims[] = {40, 128, 256};
+
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        struct ann_set set = ann_set_make(ANN_CLUSTERED, 3000, dims[d], 0, 1, 21);
+        struct cf_ann *ann = ann_build_open(ann_path("own"), &set, 1, 1);
+        struct cf_ann_searcher *searcher = cf_ann_searcher_new();
+        float kept[256];
+        for (size_t i = 0; i < set.count; i += 97) {
+            struct cf_ann_query query = {
+                .vector = set.vectors + i * set.dim, .k = 1, .recall = i % 2 ? .95 : 1};
+            struct cf_ann_hit hit;
+            size_t count;
+            bool exact;
+            assert_int_equal(cf_ann_search(ann, searcher, &query, &hit, &count, &exact, NULL), CF_OK);
+            if (hit.item == i)
+                assert_true((double)hit.distance <= (double)cf_ann_vector(ann, i, kept) * (1 + 1e-6));
+        }
+        cf_ann_searcher_free(searcher);
+        cf_ann_free(ann);
+        ann_set_free(&set);
+    }
+}
+
 static enum cf_err fail_full(void *arg, uint64_t item, float *out, struct cf_detail *detail)
 {
     (void)arg;

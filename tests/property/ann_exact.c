@@ -317,8 +317,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_agree),  cmocka_unit_test(odd_counts), cmocka_unit_test(every_dimension),
-        cmocka_unit_test(extreme_scales), cmocka_unit_test(far_query),  cmocka_unit_test(refusals),
+        cmocka_unit_test(kernels_agree),   cmocka_unit_test(odd_counts),
+        cmocka_unit_test(every_dimension), cmocka_unit_test(extreme_scales),
+        cmocka_unit_test(far_query),       cmocka_unit_test(a_vector_lies_on_its_own_row),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

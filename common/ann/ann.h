@@ -2,8 +2,9 @@
  *
  * Trees over vectors: partitions with contiguous leaves, compact codes scanned with SIMD, survivors ranked on
  * fuller precision, at last on the vectors in eight bits a dimension (sixteen where there are up to 128
- * dimensions); a search that must be certain asks its caller for the vectors themselves. A query asks for a recall, and the index's own calibration (measured at build time on vectors of its own)
- * says how much work that takes. Everything is deterministic by seed, whatever the number of threads and the
+ * dimensions); a search that must be certain asks its caller for the vectors themselves. A query asks for a
+ * recall, and the index's own calibration (measured at build time on vectors of its own) says how much work
+ * that takes. Everything is deterministic by seed, whatever the number of threads and the
  * SIMD level. An item is an id (1 to 255 bytes, or none), an opaque tag of fixed size for the caller, and
  * dim finite floats. A stranger can use this without the fleet.
  *
@@ -21,7 +22,9 @@
 
 struct cf_ann;
 
-enum { CF_ANN_ID_BYTES_MAX = 255, CF_ANN_TAG_BYTES_MAX = 64, CF_ANN_DIM_MAX = 4096, CF_ANN_HELD_MAX = 800, CF_ANN_NONE = -1 };
+enum { CF_ANN_ID_BYTES_MAX = 255, CF_ANN_TAG_BYTES_MAX = 64, CF_ANN_DIM_MAX = 4096, CF_ANN_NONE = -1 };
+/* Vectors that calibrate an index, where a build is not told otherwise. */
+enum { CF_ANN_HELD_MAX = 800 };
 
 /* Cosine: vectors and queries are scaled to unit length first (one without direction stays zero), and
  * distances are Euclidean between those: sqrt(2 - 2 cos). */
@@ -33,8 +36,8 @@ struct cf_ann_params {
     enum cf_ann_metric metric;
     uint64_t seed;
     unsigned threads;           /* at least 1 */
-    uint32_t held_max;          /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a short build
-                                   shorter, and searches take more for the same recall */
+    uint32_t held_max;          /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a
+                                   short build shorter, and searches take more for the same recall */
     struct cf_bytes attachment; /* anything of the caller's, stored in the file as it is */
 };
 
@@ -81,8 +84,8 @@ struct cf_bytes cf_ann_attachment(const struct cf_ann *ann);
 /* Items by number, 0 … count-1, in the order of the source. Borrowed while the index is open. */
 struct cf_bytes cf_ann_id(const struct cf_ann *ann, uint64_t item); /* empty without ids */
 struct cf_bytes cf_ann_tag(const struct cf_ann *ann, uint64_t item);
-/* The vector as the file keeps it, in eight or sixteen bits a dimension: dim floats into `out`. Returns how far it may be
- * from the one that was given (of a cosine index: from that one at unit length). */
+/* The vector as the file keeps it, in eight or sixteen bits a dimension: dim floats into `out`. Returns how
+ * far it may be from the one that was given (of a cosine index: from that one at unit length). */
 float cf_ann_vector(const struct cf_ann *ann, uint64_t item, float *out);
 /* The number of an id, or CF_ANN_NONE. */
 int64_t cf_ann_find(const struct cf_ann *ann, struct cf_bytes id);
@@ -106,8 +109,8 @@ struct cf_ann_query {
     uint32_t k;          /* at least 1 */
     float radius;        /* above 0: only what is within this distance */
     /* Wanted, 0 to 1. Vectors in eight bits, of more than 128 dimensions, lose a little of the order (of ten
-     * neighbours among pictures about four in a thousand): more recall than they give, .999 say, is answered by measuring all of
-     * them. What must be certain is asked for by `exact` and `full`. */
+     * neighbours among pictures about four in a thousand): more recall than they give, .999 say, is answered
+     * by measuring all of them. What must be certain is asked for by `exact` and `full`. */
     double recall;
     /* Everything is measured, under a bound that proves what cannot be among the nearest; what remains is
      * ranked by `full`. Without `full` (NULL), by the vectors as the file keeps them. */

@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stdbool.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,26 +48,6 @@ CF_TARGET CF_INLINE void tile(struct cf_ann_vectors8 vectors, const uint8_t *blo
             _mm256_storeu_si256((__m256i *)(void *)(sums + v * stride + 8 * h), sum[v][h]);
 }
 
-CF_TARGET static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
-                           int32_t *sums, size_t stride)
-{
-    for (size_t b = 0; b < block_count; b++) {
-        const uint8_t *block = blocks + b * width * CF_ANN_LANE_COUNT;
-        int32_t *out = sums + b * CF_ANN_LANE_COUNT;
-        struct cf_ann_vectors8 part = vectors;
-        for (; part.count >= VECTORS; part.count -= VECTORS) {
-            tile(part, block, width, out, stride, VECTORS);
-            part.first += VECTORS * part.pitch;
-            out += VECTORS * stride;
-        }
-        for (; part.count; part.count--) {
-            tile(part, block, width, out, stride, 1);
-            part.first += part.pitch;
-            out += stride;
-        }
-    }
-}
-
 /* Two steps of four bytes are added before they are widened. */
 CF_TARGET CF_INLINE void tile_small(struct cf_ann_vectors8 vectors, const uint8_t *block, size_t width,
                                     int32_t *sums, size_t stride, unsigned v_count)
@@ -96,24 +77,37 @@ CF_TARGET CF_INLINE void tile_small(struct cf_ann_vectors8 vectors, const uint8_
             _mm256_storeu_si256((__m256i *)(void *)(sums + v * stride + 8 * h), sum[v][h]);
 }
 
-CF_TARGET static void dots_small(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count,
-                                 size_t width, int32_t *sums, size_t stride)
+/* `small` is known where this is used, so that one of the tiles remains. */
+CF_TARGET CF_INLINE void dots_by(bool small, struct cf_ann_vectors8 vectors, const uint8_t *blocks,
+                                 size_t block_count, size_t width, int32_t *sums, size_t stride)
 {
     for (size_t b = 0; b < block_count; b++) {
         const uint8_t *block = blocks + b * width * CF_ANN_LANE_COUNT;
         int32_t *out = sums + b * CF_ANN_LANE_COUNT;
         struct cf_ann_vectors8 part = vectors;
         for (; part.count >= VECTORS; part.count -= VECTORS) {
-            tile_small(part, block, width, out, stride, VECTORS);
+            (small ? tile_small : tile)(part, block, width, out, stride, VECTORS);
             part.first += VECTORS * part.pitch;
             out += VECTORS * stride;
         }
         for (; part.count; part.count--) {
-            tile_small(part, block, width, out, stride, 1);
+            (small ? tile_small : tile)(part, block, width, out, stride, 1);
             part.first += part.pitch;
             out += stride;
         }
     }
+}
+
+CF_TARGET static void dots(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count, size_t width,
+                           int32_t *sums, size_t stride)
+{
+    dots_by(false, vectors, blocks, block_count, width, sums, stride);
+}
+
+CF_TARGET static void dots_small(struct cf_ann_vectors8 vectors, const uint8_t *blocks, size_t block_count,
+                                 size_t width, int32_t *sums, size_t stride)
+{
+    dots_by(true, vectors, blocks, block_count, width, sums, stride);
 }
 
 CF_TARGET static float least_of(__m256 values)

@@ -210,6 +210,26 @@ static void one_cover_again_and_again(void **state)
     ann_set_free(&set);
 }
 
+/* Fewer vectors to calibrate by are less certain: searches look at more, and get what is asked for. */
+static void few_calibrate_it(void **state)
+{
+    (void)state;
+    struct ann_set set = ann_set_make(ANN_RANDOM, 7300, 24, 0, 1, 3), queries = split(&set, QUERIES);
+    struct rig *rig = open_rig(&set, &queries);
+    const struct cf_ann *many = rig->ann, *few = ann_build_open_held(ann_path("few"), &set, 60);
+    struct cf_ann_widths usual = cf_ann_widths(many, 0, 10, .9), wide = cf_ann_widths(few, 0, 10, .9);
+
+    print_message("leaves, codes, shorts: %u, %u, %u; with 60: %u, %u, %u\n", usual.leaves, usual.codes,
+                  usual.shorts, wide.leaves, wide.codes, wide.shorts);
+    assert_true(usual.leaves > 0 &&
+                wide.leaves + wide.codes + wide.shorts > usual.leaves + usual.codes + usual.shorts);
+    cf_ann_free((struct cf_ann *)(uintptr_t)many);
+    rig->ann = few;
+    check_recalls(rig, "few calibrate", 10);
+    close_rig(rig);
+    ann_set_free(&set);
+}
+
 /* What is like nothing in the collection is searched for no less. */
 static void far_off(void **state)
 {
@@ -413,6 +433,7 @@ int main(void)
         cmocka_unit_test(leaves_in_groups),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(one_cover_again_and_again),
+        cmocka_unit_test(few_calibrate_it),
         cmocka_unit_test(far_off),
         cmocka_unit_test(one_far_from_all),
         cmocka_unit_test(scales_mixed),

@@ -125,6 +125,18 @@ struct cf_ann *ann_build_open(const char *path, struct ann_set *set, unsigned th
     return ann;
 }
 
+struct cf_ann *ann_build_open_held(const char *path, struct ann_set *set, uint32_t held_max)
+{
+    struct cf_ann_source source = ann_set_source(set);
+    struct cf_ann_params params = {
+        .dim = set->dim, .tag_bytes = set->tag_bytes, .seed = 5, .threads = 1, .held_max = held_max};
+    struct cf_ann *ann = NULL;
+
+    assert_int_equal(cf_ann_build(path, &params, &source, NULL, NULL, NULL), CF_OK);
+    assert_int_equal(cf_ann_open(path, &ann, NULL), CF_OK);
+    return ann;
+}
+
 static char folder[64];
 
 const char *ann_folder(void)

@@ -412,9 +412,8 @@ static enum cf_err begin_beside(struct beside *beside, struct cf_detail *detail)
     return cf_fail(detail, CF_E_INVALID, "the path of the home is too long");
 }
 
-/* `again`: it found no idle processor. */
 static void start_beside(struct cf_indexing *indexing, struct state *state, enum cf_background_level level,
-                         bool again)
+                         int nice)
 {
     struct beside *beside = &indexing->beside;
     struct cf_detail detail = {""};
@@ -424,11 +423,7 @@ static void start_beside(struct cf_indexing *indexing, struct state *state, enum
     beside->starved = false;
     beside->started_ms = cf_clock_mono_ms();
     atomic_store(&beside->finished, false);
-    beside->thread =
-        (struct cf_background){.level = level,
-                               .nice = again ? NICE_STARVED : (int)indexing->config->indexer_nice,
-                               .work = work_beside,
-                               .arg = beside};
+    beside->thread = (struct cf_background){.level = level, .nice = nice, .work = work_beside, .arg = beside};
     enum cf_err err = open_beside(beside, &detail);
     if (err == CF_OK)
         err = begin_beside(beside, &detail);
@@ -549,7 +544,7 @@ static void finish_beside(struct cf_indexing *indexing, struct cf_index_round *r
         take_beside(beside, &round->published[state - indexing->states]);
     end_beside(beside);
     if (again)
-        start_beside(indexing, state, CF_BACKGROUND_NICE, true);
+        start_beside(indexing, state, CF_BACKGROUND_NICE, NICE_STARVED);
 }
 
 /* ---- rounds ---- */
@@ -632,7 +627,8 @@ static void build_due(struct cf_indexing *indexing, struct state *state, bool du
     enum cf_plan_kind kind = building ? CF_PLAN_SMALL : choose(indexing, state);
     state->ordered = state->ordered && kind == CF_PLAN_SMALL;
     if (kind == CF_PLAN_WHOLE && !state->plan.brief)
-        start_beside(indexing, state, first ? CF_BACKGROUND_NICE : CF_BACKGROUND_IDLE, false);
+        start_beside(indexing, state, first ? CF_BACKGROUND_NICE : CF_BACKGROUND_IDLE,
+                     (int)indexing->config->indexer_nice);
     else
         build_now(indexing, state, kind, published);
 }

@@ -102,18 +102,16 @@ static enum cf_err create_scratch(struct cf_ann_building *b, struct cf_detail *d
     size_t points = (h->count * cf_ann_point_pitch(h->leaf_dims) + 7) / 8 * 8;
     char name[PATH_MAX + 8];
     enum cf_err err;
-    int fd;
 
     if (!h->leaf_count)
         return CF_OK;
     snprintf(name, sizeof name, "%s.points", b->temporary);
-    fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
+    b->scratch.fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (b->scratch.fd < 0)
         return cf_fail_errno(detail, b->path);
     unlink(name);
     b->scratch.bytes = points + h->count * (sizeof *b->leaf_of + 2 * sizeof *b->order);
-    err = map_file(fd, b->scratch.bytes, b->path, &b->scratch.base, detail);
-    close(fd);
+    err = map_file(b->scratch.fd, b->scratch.bytes, b->path, &b->scratch.base, detail);
     if (err)
         return err;
     b->points = b->scratch.base;
@@ -227,6 +225,7 @@ static enum cf_err build_all(struct cf_ann_building *b, struct cf_detail *detail
     if (b->params->attachment.len)
         memcpy(cf_ann_writable(b, CF_ANN_ATTACHMENT), b->params->attachment.data, b->params->attachment.len);
     err = cf_ann_fill_leaves(b);
+    cf_file_write_behind(b->fd, 0, b->image.header.file_bytes);
     if (!err)
         err = calibrate(b);
     return err ? err : seal(b, began_us, detail);
@@ -238,6 +237,8 @@ static void building_fini(struct cf_ann_building *b)
         munmap(b->image.base, b->mapped_bytes);
     if (b->scratch.base)
         munmap(b->scratch.base, b->scratch.bytes);
+    if (b->scratch.fd >= 0)
+        close(b->scratch.fd);
     if (b->fd >= 0) {
         close(b->fd);
         unlink(b->temporary); /* gone already when it was renamed */
@@ -258,6 +259,7 @@ enum cf_err cf_ann_build_grouped(const char *path, const struct cf_ann_params *p
                                 .path = path,
                                 .crew = {params->threads, cancel, cancel_arg},
                                 .ungrouped_max = ungrouped_max,
+                                .scratch.fd = -1,
                                 .fd = -1};
     enum cf_err err = check_params(params, detail);
 

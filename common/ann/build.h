@@ -14,6 +14,7 @@
 struct cf_ann_scratch_file {
     uint8_t *base;
     size_t bytes;
+    int fd;
 };
 
 struct cf_ann_building {

@@ -7,6 +7,7 @@
 #include "common/ann/distance.h"
 #include "common/ann/encode.h"
 #include "common/ann/project.h"
+#include "common/base/file.h"
 
 /* Vectors a chunk, at most so many bytes of them; and vectors a piece of work. */
 enum { CHUNK = 2048, PIECE = 16 };
@@ -139,6 +140,21 @@ static void note_norm(struct cf_ann_building *b, uint64_t item, float norm)
         b->held[item / 8] = (uint8_t)(b->held[item / 8] | 1u << item % 8);
 }
 
+/* Of a whole index it is most of the bytes, and nobody writes them again. */
+static void write_behind(const struct cf_ann_building *b, const struct chunk *chunk)
+{
+    const struct cf_ann_header *h = &b->image.header;
+    size_t row = cf_ann_row_stride(h), brief = cf_ann_short_stride(h),
+           point = cf_ann_point_pitch(h->leaf_dims);
+
+    cf_file_write_behind(b->fd, h->sections[CF_ANN_ROWS].offset + chunk->begin * row, chunk->count * row);
+    if (!h->proj)
+        return;
+    cf_file_write_behind(b->fd, h->sections[CF_ANN_SHORTS].offset + chunk->begin * brief,
+                         chunk->count * brief);
+    cf_file_write_behind(b->scratch.fd, chunk->begin * point, chunk->count * point);
+}
+
 static enum cf_err fill_all(struct filling *f)
 {
     struct cf_ann_building *b = f->b;
@@ -155,6 +171,7 @@ static enum cf_err fill_all(struct filling *f)
             cf_crew_run_beside(&b->crew, (f->now->count + PIECE - 1) / PIECE, encode_piece, f, read_chunk, f);
         for (uint32_t i = 0; i < f->now->count && !err; i++)
             note_norm(b, f->now->begin + i, f->norms[i]);
+        write_behind(b, f->now);
     }
     if (!err)
         err = f->err;

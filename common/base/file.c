@@ -142,3 +142,8 @@ enum cf_err cf_file_disk_free(const char *path, uint64_t *bytes, struct cf_detai
     *bytes = (uint64_t)info.f_bavail * info.f_frsize;
     return CF_OK;
 }
+
+void cf_file_write_behind(int fd, uint64_t offset, uint64_t bytes)
+{
+    (void)sync_file_range(fd, (off64_t)offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
+}

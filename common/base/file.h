@@ -21,6 +21,10 @@ enum cf_err cf_file_publish(const char *path, struct cf_bytes content, struct cf
 /* The last two steps of cf_file_publish for somebody who wrote `temporary` (same folder) by themselves and synced it. */
 enum cf_err cf_file_rename_synced(const char *temporary, const char *path, struct cf_detail *detail) CF_MUST_CHECK;
 
+/* Has the disk begin with bytes that are written for good, so that it need not take all of a large file in some later
+ * sync, with everybody's reads behind it. Waits for nothing but a place in the disk's queue, and promises nothing. */
+void cf_file_write_behind(int fd, uint64_t offset, uint64_t bytes);
+
 /* mkdir -p: what is missing on the way with mode 0755, the folder itself with 0750, less the umask. What exists stays as it
  * is. */
 enum cf_err cf_file_make_dirs(const char *path, struct cf_detail *detail) CF_MUST_CHECK;

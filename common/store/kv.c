@@ -100,6 +100,8 @@ static rocksdb_options_t *make_options(const struct cf_kv_options *wanted, enum 
     rocksdb_options_set_wal_recovery_mode(options, rocksdb_point_in_time_recovery);
     rocksdb_options_set_manifest_preallocation_size(options, 64u << 10);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    /* The disk takes tables as they are written: a whole one at its end would have everybody's reads behind it. */
+    rocksdb_options_set_bytes_per_sync(options, 256u << 10);
     rocksdb_options_set_block_based_table_factory(options, table);
     /* A thread a file at every catch-up costs more than it gains. */
     rocksdb_options_set_max_file_opening_threads(options, 1);

@@ -41,21 +41,16 @@ static void on_answer(void *arg, enum cf_err err, const struct cf_msg *msg, cons
 static struct cf_target by_vector(struct load_asker *asker)
 {
     struct load *load = asker->load;
-    struct cf_detail detail;
-    uint64_t row = cf_rng_below(&asker->rng, cf_vecfile_count(load->vectors));
-    if (cf_vecfile_read(load->vectors, row, 1, asker->vector, &detail)) {
-        fprintf(stderr, "fleet_load: %s\n", detail.text);
-        exit(1);
-    }
+    const float *row = load->rows + cf_rng_below(&asker->rng, load->row_count) * load->dim;
     for (uint32_t i = 0; i < load->dim; i++)
-        asker->vector[i] *= 0.97f + 0.06f * (float)cf_rng_unit(&asker->rng);
+        asker->vector[i] = row[i] * (0.97f + 0.06f * (float)cf_rng_unit(&asker->rng));
     return (struct cf_target){.vector = {(const uint8_t *)asker->vector, load->dim * sizeof(float)}};
 }
 
 static void ask(struct load_asker *asker, uint64_t due_us)
 {
     const struct load_options *options = &asker->load->options;
-    bool vector = asker->load->vectors && cf_rng_unit(&asker->rng) < options->by_vector;
+    bool vector = asker->load->row_count && cf_rng_unit(&asker->rng) < options->by_vector;
     struct cf_target target = {
         .album = cf_str(asker->load->ids[cf_rng_below(&asker->rng, asker->load->id_count)])};
     if (vector)

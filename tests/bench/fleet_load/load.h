@@ -15,6 +15,7 @@ enum {
     CLIENTS_MAX = 256,
     CALL_MS = 10000,  /* how long a request may take before it counts as failed; far over any aim */
     PUSHED_KEEP = 64, /* pushed albums that wait to be followed */
+    ROWS_MAX = 16384, /* vectors to ask by, of all parts of the file */
 };
 
 struct load_options {
@@ -47,7 +48,8 @@ struct load {
 
     char **ids;
     size_t id_count;
-    struct cf_vecfile *vectors; /* or NULL */
+    float *rows; /* [row_count][dim], of the file of vectors, in memory: the generator waits for no disk */
+    size_t row_count;
     uint32_t dim;
 
     /* Pushed and acknowledged, for the prober. */

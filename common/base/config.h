@@ -41,7 +41,7 @@
     X(indexer, poll_ms, INT, 100, 1, 60000)                                                                            \
     X(indexer, generations_keep, INT, 2, 1, 100)                                                                       \
     X(indexer, threads, INT, 1, 1, 256)                                                                                \
-    X(indexer, nice, INT, 3, 0, 19)                                                                                    \
+    X(indexer, nice, INT, 9, 0, 19)                                                                                    \
     X(indexer, seed, INT, 1, 0, 4294967295)                                                                            \
     X(query, workers, INT, 1, 0, 256)                                                                                  \
     X(query, poll_ms, INT, 20, 1, 60000)                                                                               \

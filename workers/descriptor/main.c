@@ -7,7 +7,7 @@
 #include "workers/descriptor/role.h"
 
 /* Whoever asks waits for an answer, covers do not: on full processors queries and the broker go first. */
-enum { EXIT_FAILED = 1, LINGER_MS = 500, NICE = 5 };
+enum { EXIT_FAILED = 1, LINGER_MS = 500, NICE = 12 };
 
 static int failed(enum cf_err err, const struct cf_detail *detail)
 {

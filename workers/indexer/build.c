@@ -122,7 +122,7 @@ static enum cf_err write_recent(const struct cf_build *build, struct cf_recent *
                                 struct cf_arena *arena, enum cf_plan_kind *kind, struct cf_detail *detail)
 {
     struct cf_generation generation = build->generation;
-    enum cf_err err = cf_recent_hidden(recent, build->whole->ann, arena, &generation.hidden,
+    enum cf_err err = cf_recent_gather(recent, build->path, build->whole->ann, arena, &generation.hidden,
                                        &generation.hidden_count, detail);
     if (err != CF_OK)
         return err;

@@ -13,7 +13,7 @@
 #include "workers/indexer/guard.h"
 
 /* A whole build that found no idle processor runs below all that serves. */
-enum { REOPEN_MS = 1000, NICE_STARVED = 15 };
+enum { REOPEN_MS = 1000, NICE_STARVED = 17 };
 
 /* One space: its newest good generations, and when to build the next. */
 struct state {

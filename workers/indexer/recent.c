@@ -1,8 +1,10 @@
 #include "workers/indexer/recent.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { BATCH = 256 };
+enum { BATCH = 256, SPOOL_BUFFER = 256 << 10 };
 
 static enum cf_err no_memory(struct cf_detail *detail)
 {
@@ -27,6 +29,8 @@ enum cf_err cf_recent_init(struct cf_recent *recent, struct cf_shards *shards, c
 
 void cf_recent_fini(struct cf_recent *recent)
 {
+    if (recent->spool)
+        fclose(recent->spool);
     free(recent->batch);
     cf_arena_free(recent->records);
     cf_arena_free(recent->batch_ids);
@@ -40,16 +44,6 @@ static uint64_t mark_of(const struct cf_recent *recent, size_t shard)
     if (shard >= cf_shards_count(recent->items.shards))
         return 0;
     return cf_generation_mark(recent->base, cf_str(cf_shards_name(recent->items.shards, shard)));
-}
-
-static enum cf_err rewind_recent(void *arg, struct cf_detail *detail)
-{
-    struct cf_recent *recent = arg;
-    (void)detail;
-    recent->items.damaged = 0;
-    recent->at = recent->count = recent->shard = 0;
-    recent->after = mark_of(recent, 0);
-    return CF_OK;
 }
 
 /* CF_E_BUSY when the batch is full, CF_E_NOT_FOUND behind the part of the log that is whole. */
@@ -153,20 +147,68 @@ static enum cf_err next_album(struct cf_recent *recent, struct cf_str *id, struc
     return err;
 }
 
-static enum cf_err next_found(void *arg, struct cf_ann_item *item, struct cf_detail *detail)
+/* ---- the spool ---- */
+
+static enum cf_err spool_failed(struct cf_detail *detail)
 {
-    struct cf_str id;
-    bool taken = false;
-    enum cf_err err = CF_OK;
-    while (err == CF_OK && !taken)
-        err = next_album(arg, &id, item, &taken, detail);
-    return err;
+    return cf_fail_errno(detail, "a file of what changed since an index");
+}
+
+static enum cf_err open_spool(struct cf_recent *recent, const char *path, struct cf_detail *detail)
+{
+    char name[CF_HOME_PATH_MAX + 8];
+    snprintf(name, sizeof name, "%s.recent", path);
+    recent->spool = fopen(name, "w+e");
+    if (!recent->spool)
+        return cf_fail_errno(detail, name);
+    (void)unlink(name);
+    (void)setvbuf(recent->spool, NULL, _IOFBF, SPOOL_BUFFER);
+    return CF_OK;
+}
+
+static enum cf_err spool_item(struct cf_recent *recent, const struct cf_ann_item *item,
+                              struct cf_detail *detail)
+{
+    FILE *spool = recent->spool;
+    bool whole =
+        fwrite(&item->id.len, sizeof item->id.len, 1, spool) == 1 &&
+        fwrite(item->id.data, item->id.len, 1, spool) == 1 &&
+        fwrite(item->tag.data, item->tag.len, 1, spool) == 1 &&
+        fwrite(item->vector, sizeof(float), recent->items.space->dim, spool) == recent->items.space->dim;
+    return whole ? CF_OK : spool_failed(detail);
+}
+
+static enum cf_err rewind_spool(void *arg, struct cf_detail *detail)
+{
+    struct cf_recent *recent = arg;
+    return fseek(recent->spool, 0, SEEK_SET) == 0 ? CF_OK : spool_failed(detail);
+}
+
+static enum cf_err next_spooled(void *arg, struct cf_ann_item *item, struct cf_detail *detail)
+{
+    struct cf_recent *recent = arg;
+    struct cf_items *items = &recent->items;
+    FILE *spool = recent->spool;
+    size_t len = 0;
+    errno = EIO; /* of a read that stops within an item */
+    if (fread(&len, sizeof len, 1, spool) != 1)
+        return feof(spool) ? CF_E_NOT_FOUND : spool_failed(detail);
+    if (len > sizeof recent->id || fread(recent->id, len, 1, spool) != 1 ||
+        fread(items->tag, sizeof items->tag, 1, spool) != 1 ||
+        fread(items->values, sizeof(float), items->space->dim, spool) != items->space->dim)
+        return spool_failed(detail);
+    *item = (struct cf_ann_item){.id = {(const uint8_t *)recent->id, len},
+                                 .tag = {items->tag, sizeof items->tag},
+                                 .vector = items->values};
+    return CF_OK;
 }
 
 struct cf_ann_source cf_recent_source(struct cf_recent *recent)
 {
-    return (struct cf_ann_source){rewind_recent, next_found, recent};
+    return (struct cf_ann_source){rewind_spool, next_spooled, recent};
 }
+
+/* ---- gathering ---- */
 
 static enum cf_err give_out(const struct cf_buf *list, struct cf_arena *arena, struct cf_str **hidden,
                             size_t *count, struct cf_detail *detail)
@@ -182,29 +224,45 @@ static enum cf_err give_out(const struct cf_buf *list, struct cf_arena *arena, s
     return CF_OK;
 }
 
-enum cf_err cf_recent_hidden(struct cf_recent *recent, const struct cf_ann *whole, struct cf_arena *arena,
-                             struct cf_str **hidden, size_t *count, struct cf_detail *detail)
+static enum cf_err hide(const struct cf_ann *whole, struct cf_str id, struct cf_arena *arena,
+                        struct cf_buf *list, struct cf_detail *detail)
 {
-    struct cf_buf list;
-    cf_buf_init(&list);
-    enum cf_err err = rewind_recent(recent, detail);
+    if (cf_ann_find(whole, (struct cf_bytes){(const uint8_t *)id.data, id.len}) == CF_ANN_NONE)
+        return CF_OK;
+    struct cf_str copy = cf_arena_str(arena, id);
+    cf_buf_append(list, &copy, sizeof copy);
+    return copy.data ? CF_OK : no_memory(detail);
+}
+
+static enum cf_err gather_all(struct cf_recent *recent, const struct cf_ann *whole, struct cf_arena *arena,
+                              struct cf_buf *list, struct cf_detail *detail)
+{
+    enum cf_err err = CF_OK;
+    recent->after = mark_of(recent, 0);
     while (err == CF_OK) {
         struct cf_str id;
         struct cf_ann_item item;
         bool taken = false;
         err = next_album(recent, &id, &item, &taken, detail);
-        if (err != CF_OK || taken ||
-            cf_ann_find(whole, (struct cf_bytes){(const uint8_t *)id.data, id.len}) == CF_ANN_NONE)
-            continue;
-        struct cf_str copy = cf_arena_str(arena, id);
-        if (!copy.data)
-            err = no_memory(detail);
-        cf_buf_append(&list, &copy, sizeof copy);
+        if (err == CF_OK)
+            err = taken ? spool_item(recent, &item, detail) : hide(whole, id, arena, list, detail);
     }
-    if (err == CF_E_NOT_FOUND)
-        err = cf_buf_ok(&list) ? CF_OK : no_memory(detail);
+    return err == CF_E_NOT_FOUND ? CF_OK : err;
+}
+
+enum cf_err cf_recent_gather(struct cf_recent *recent, const char *path, const struct cf_ann *whole,
+                             struct cf_arena *arena, struct cf_str **hidden, size_t *count,
+                             struct cf_detail *detail)
+{
+    struct cf_buf list;
+    cf_buf_init(&list);
+    enum cf_err err = open_spool(recent, path, detail);
     if (err == CF_OK)
-        err = give_out(&list, arena, hidden, count, detail);
+        err = gather_all(recent, whole, arena, &list, detail);
+    if (err == CF_OK && fflush(recent->spool) != 0)
+        err = spool_failed(detail);
+    if (err == CF_OK)
+        err = cf_buf_ok(&list) ? give_out(&list, arena, hidden, count, detail) : no_memory(detail);
     cf_buf_fini(&list);
     return err;
 }

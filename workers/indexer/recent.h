@@ -1,10 +1,14 @@
 /* What changed since a whole generation: the albums whose newest record, over all shards, lies behind its
  * marks. Found through the shards' logs, so that it costs as much as there is of it and not as much as there
- * is of everything; streams, and keeps a few hundred ids at a time. Each album comes once, by shard and log
- * sequence, and in the same order again as long as nobody catches up meanwhile. One thread. */
+ * is of everything. It is looked up once, key by key, and lies in a file without a name from then on, for the
+ * passes of a build; in memory is a few hundred ids at a time. Each album comes once, by shard and log
+ * sequence. One thread. */
 #ifndef CF_WORKERS_INDEXER_RECENT_H
 #define CF_WORKERS_INDEXER_RECENT_H
 
+#include <stdio.h>
+
+#include "common/base/album.h"
 #include "common/base/arena.h"
 #include "workers/indexer/items.h"
 
@@ -18,7 +22,9 @@ struct cf_recent {
         struct cf_str id;
     } * batch; /* entries of `shard` that were read ahead */
     size_t at, count, shard;
-    uint64_t after; /* the last one read of that shard's log */
+    uint64_t after;              /* the last one read of that shard's log */
+    FILE *spool;                 /* of items: the number of bytes of its id, the id, tag and vector of each */
+    char id[CF_ALBUM_BYTES_MAX]; /* of the last one read from there */
 };
 
 /* CF_E_NO_MEMORY. Borrows; `lasts` has an element for each shard. */
@@ -27,14 +33,14 @@ enum cf_err cf_recent_init(struct cf_recent *recent, struct cf_shards *shards, c
                            struct cf_detail *detail) CF_MUST_CHECK;
 void cf_recent_fini(struct cf_recent *recent);
 
-/* Those that are to be found, for an index. CF_E_CORRUPT also when a log names an album that its shard shows
- * in an older state only. */
+/* Looks everything up: those that are to be found into a file beside `path`, for the source; those of
+ * `whole`, the base's index, that are not to be found any more into the arena. Once. CF_E_CORRUPT also when a
+ * log names an album that its shard shows in an older state only; CF_E_IO, CF_E_NO_MEMORY. */
+enum cf_err cf_recent_gather(struct cf_recent *recent, const char *path, const struct cf_ann *whole,
+                             struct cf_arena *arena, struct cf_str **hidden, size_t *count,
+                             struct cf_detail *detail) CF_MUST_CHECK;
+/* Of what was gathered. */
 struct cf_ann_source cf_recent_source(struct cf_recent *recent);
-
-/* Those of `whole`, the base's index, that are not to be found any more: into the arena. As the source fails,
- * and CF_E_NO_MEMORY. */
-enum cf_err cf_recent_hidden(struct cf_recent *recent, const struct cf_ann *whole, struct cf_arena *arena,
-                             struct cf_str **hidden, size_t *count, struct cf_detail *detail) CF_MUST_CHECK;
 
 /* The number of log entries behind the marks of `base`, counted up to one more than `limit`: no fewer than
  * the albums that changed. */

@@ -8,8 +8,8 @@
  * SIMD level. An item is an id (1 to 255 bytes, or none), an opaque tag of fixed size for the caller, and
  * dim finite floats. A stranger can use this without the fleet.
  *
- * A build streams its source twice and holds a sample of it; what grows with the source lies in files (the index
- * and an unlinked one beside it), so that memory is bounded.
+ * A build streams its source twice and holds a sample of it; what grows with the source lies in files (the
+ * index and an unlinked one beside it), so that memory is bounded.
  *
  * File: the memory image behind a checked header (magic, version, endianness, table of sections, checksums);
  * header and table are verified at open, the body by cf_ann_verify. Written to a temporary name, synced,
@@ -35,9 +35,13 @@ struct cf_ann_params {
     uint32_t tag_bytes; /* 0 to CF_ANN_TAG_BYTES_MAX */
     enum cf_ann_metric metric;
     uint64_t seed;
-    unsigned threads;           /* at least 1 */
-    uint32_t held_max;          /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a
-                                   short build shorter, and searches take more for the same recall */
+    unsigned threads;  /* at least 1 */
+    uint32_t held_max; /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a
+                          short build shorter, and searches take more for the same recall */
+    /* May be NULL: an index of vectors of the same kind, open. Where it has a projection for as many
+     * dimensions and in the same scale, that and its steps are taken instead of being learned, which is most
+     * of the work for few vectors. */
+    const struct cf_ann *like;
     struct cf_bytes attachment; /* anything of the caller's, stored in the file as it is */
 };
 
@@ -123,14 +127,15 @@ struct cf_ann_query {
 };
 
 /* The nearest items, by distance then by number, into hits[k]; `*count` of them. `*exact` tells whether the
- * answer is certain: every vector was measured, and ranked by `full`. CF_E_BAD_VECTOR, CF_E_BAD_K, CF_E_INVALID
- * (recall, radius), CF_E_NO_MEMORY, or what `full` failed with. Threads: any number, a searcher each. */
+ * answer is certain: every vector was measured, and ranked by `full`. CF_E_BAD_VECTOR, CF_E_BAD_K,
+ * CF_E_INVALID (recall, radius), CF_E_NO_MEMORY, or what `full` failed with. Threads: any number, a searcher
+ * each. */
 enum cf_err cf_ann_search(const struct cf_ann *ann, struct cf_ann_searcher *searcher,
                           const struct cf_ann_query *query, struct cf_ann_hit *hits, size_t *count,
                           bool *exact, struct cf_detail *detail) CF_MUST_CHECK;
 
-/* The same for `count` vectors, one after the other in memory, shared among threads: the hits of query i begin
- * at hits[i * common->k], counts[i] of them. `common` says the rest (its vector is not looked at); its
+/* The same for `count` vectors, one after the other in memory, shared among threads: the hits of query i
+ * begin at hits[i * common->k], counts[i] of them. `common` says the rest (its vector is not looked at); its
  * callbacks must allow several threads. `*exact`: all of them are. */
 enum cf_err cf_ann_search_batch(const struct cf_ann *ann, const struct cf_ann_query *common,
                                 const float *vectors, size_t count, unsigned threads, struct cf_ann_hit *hits,
@@ -145,8 +150,8 @@ enum cf_err cf_ann_row_encode(const float *vector, uint32_t dim, void *row,
                               struct cf_detail *detail) CF_MUST_CHECK;
 /* Returns how far it may be from what was encoded. */
 float cf_ann_row_decode(const void *row, uint32_t dim, float *out);
-/* Distances (not squared) from `query` (dim floats) to `count` rows, and, where `slack` is not NULL, how far each
- * may be from the distance to the vector that was encoded. The same at every SIMD level. CF_E_NO_MEMORY,
+/* Distances (not squared) from `query` (dim floats) to `count` rows, and, where `slack` is not NULL, how far
+ * each may be from the distance to the vector that was encoded. The same at every SIMD level. CF_E_NO_MEMORY,
  * CF_E_BAD_VECTOR for a query that is not finite. */
 enum cf_err cf_ann_rows_measure(struct cf_ann_searcher *searcher, const float *query, uint32_t dim,
                                 const void *rows, size_t count, float *distances, float *slack,

@@ -7,12 +7,13 @@
 #include "common/ann/distance.h"
 #include "common/ann/project.h"
 
-/* Steps of shorts follow the spread of a dimension, those of rows its square root; but none is narrower than this share of the average. */
-#define STEP_LEAST .06f
+/* Steps of shorts follow the spread of a dimension, those of rows its square root; but none is narrower than
+ * this share of the average. */
+#define STEP_LEAST       .06f
 #define SHORT_STEP_LEAST .01f
 
-/* Vectors FAR times as far from the middle as half of all have no part in what is learned: one alone could spoil it
- * for the rest. The middle is the median of each dimension, of MIDDLE vectors. */
+/* Vectors FAR times as far from the middle as half of all have no part in what is learned: one alone could
+ * spoil it for the rest. The middle is the median of each dimension, of MIDDLE vectors. */
 enum { MIDDLE = 255 };
 #define FAR 32.0f
 
@@ -58,7 +59,8 @@ static bool is_far(const struct cf_ann_survey *s, uint32_t dim, const float *mid
     return cf_ann_distance_kernel()(s->vectors + (size_t)at * dim, middle, dim) > limit;
 }
 
-/* Takes the far ones out of the sample and of those that are held back; what they are far from is the limit then. */
+/* Takes the far ones out of the sample and of those that are held back; what they are far from is the limit
+ * then. */
 static enum cf_err leave_far_out(struct cf_ann_building *b)
 {
     struct cf_ann_survey *s = &b->survey;
@@ -109,7 +111,8 @@ static void steps_of(const double *squares, uint32_t dim, double count, float le
     }
 }
 
-static void learn_steps(const struct cf_ann_survey *s, const float *mean, uint32_t dim, double *squares, float *steps)
+static void learn_steps(const struct cf_ann_survey *s, const float *mean, uint32_t dim, double *squares,
+                        float *steps)
 {
     memset(squares, 0, dim * sizeof *squares);
     for (uint32_t i = 0; i < s->sample_count; i++)
@@ -126,8 +129,8 @@ static void learn_steps(const struct cf_ann_survey *s, const float *mean, uint32
 static void learn_short_steps(struct cf_ann_building *b, double *squares)
 {
     const struct cf_ann_header *h = &b->image.header;
-    struct cf_ann_projection projection = {cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS),
-                                           h->row_dims, h->proj};
+    struct cf_ann_projection projection = {cf_ann_writable(b, CF_ANN_MATRIX),
+                                           cf_ann_writable(b, CF_ANN_MATRIX_STEPS), h->row_dims, h->proj};
     const float *mean = cf_ann_writable(b, CF_ANN_MEAN);
     float centred[CF_ANN_DIM_MAX], y[CF_ANN_PROJ_MAX], unit;
     int8_t bytes[CF_ANN_DIM_MAX];
@@ -146,27 +149,53 @@ static void learn_short_steps(struct cf_ann_building *b, double *squares)
     steps_of(squares, h->proj, used, SHORT_STEP_LEAST, cf_ann_writable(b, CF_ANN_SHORT_STEPS));
 }
 
-enum cf_err cf_ann_train(struct cf_ann_building *b)
+static bool is_alike(const struct cf_ann_header *h, const struct cf_ann *like)
+{
+    return like && h->proj && like->header.proj == h->proj && like->header.dim == h->dim &&
+           like->header.metric == h->metric && like->header.scale_exponent == h->scale_exponent;
+}
+
+static void take_learned(struct cf_ann_building *b, const struct cf_ann *like)
+{
+    static const enum cf_ann_section learned[] = {CF_ANN_STEPS, CF_ANN_MEAN, CF_ANN_MATRIX,
+                                                  CF_ANN_MATRIX_STEPS, CF_ANN_SHORT_STEPS};
+
+    for (size_t i = 0; i < sizeof learned / sizeof *learned; i++) {
+        struct cf_bytes section = cf_ann_section(like, learned[i]);
+        memcpy(cf_ann_writable(b, learned[i]), section.data, section.len);
+    }
+}
+
+static enum cf_err learn(struct cf_ann_building *b)
 {
     const struct cf_ann_header *h = &b->image.header;
-    struct cf_ann_sample sample = {b->survey.vectors, 0, h->dim};
+    struct cf_ann_sample sample = {b->survey.vectors, b->survey.sample_count, h->dim};
     float *mean = cf_ann_writable(b, CF_ANN_MEAN), *steps = cf_ann_writable(b, CF_ANN_STEPS);
     double *sums = calloc(h->dim > CF_ANN_PROJ_MAX ? h->dim : CF_ANN_PROJ_MAX, sizeof *sums);
     enum cf_err err = CF_OK;
 
     if (!sums)
         return CF_E_NO_MEMORY;
-    err = leave_far_out(b);
-    sample.count = b->survey.sample_count;
     learn_mean(&b->survey, h->dim, sums, mean);
     learn_steps(&b->survey, mean, h->dim, sums, steps);
     for (uint32_t j = h->dim; j < h->row_dims; j++)
         steps[j] = 1;
-    if (h->proj && !err)
-        err = cf_ann_project_train(&sample, mean, h->proj, b->params->seed, &b->crew,
-                                   cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS));
+    if (h->proj)
+        err =
+            cf_ann_project_train(&sample, mean, h->proj, b->params->seed, &b->crew,
+                                 cf_ann_writable(b, CF_ANN_MATRIX), cf_ann_writable(b, CF_ANN_MATRIX_STEPS));
     if (h->proj && !err)
         learn_short_steps(b, sums);
     free(sums);
     return err;
+}
+
+enum cf_err cf_ann_train(struct cf_ann_building *b)
+{
+    enum cf_err err = leave_far_out(b);
+
+    if (err || !is_alike(&b->image.header, b->params->like))
+        return err ? err : learn(b);
+    take_learned(b, b->params->like);
+    return CF_OK;
 }

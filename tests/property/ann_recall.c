@@ -216,7 +216,8 @@ static void few_calibrate_it(void **state)
     (void)state;
     struct ann_set set = ann_set_make(ANN_RANDOM, 7300, 24, 0, 1, 3), queries = split(&set, QUERIES);
     struct rig *rig = open_rig(&set, &queries);
-    const struct cf_ann *many = rig->ann, *few = ann_build_open_held(ann_path("few"), &set, 60);
+    const struct cf_ann *many = rig->ann, *few = ann_build_open_as(ann_path("few"), &set,
+                                                                   (struct cf_ann_params){.held_max = 60});
     struct cf_ann_widths usual = cf_ann_widths(many, 0, 10, .9), wide = cf_ann_widths(few, 0, 10, .9);
 
     print_message("leaves, codes, shorts: %u, %u, %u; with 60: %u, %u, %u\n", usual.leaves, usual.codes,
@@ -228,6 +229,38 @@ static void few_calibrate_it(void **state)
     check_recalls(rig, "few calibrate", 10);
     close_rig(rig);
     ann_set_free(&set);
+}
+
+static bool same_matrix(const struct cf_ann *a, const struct cf_ann *b)
+{
+    return cf_bytes_equal(cf_ann_section(a, CF_ANN_MATRIX), cf_ann_section(b, CF_ANN_MATRIX));
+}
+
+/* What another index learned of other vectors does too, where it fits; where not, it is learned anew. */
+static void learned_by_another(void **state)
+{
+    (void)state;
+    struct ann_set others = ann_set_make(ANN_CLUSTERED, 3000, 48, 0, 1, 4),
+                   narrow = ann_set_make(ANN_CLUSTERED, 3000, 24, 0, 1, 4),
+                   set = ann_set_make(ANN_CLUSTERED, 5300, 48, 0, 1, 9), queries = split(&set, QUERIES);
+    struct cf_ann *like = ann_build_open(ann_path("others"), &others, 1, 1),
+                  *unfit = ann_build_open(ann_path("narrow"), &narrow, 1, 1);
+    struct rig *rig = open_rig(&set, &queries);
+    struct cf_ann *own = (struct cf_ann *)(uintptr_t)rig->ann,
+                  *taken = ann_build_open_as(ann_path("taken"), &set, (struct cf_ann_params){.like = like}),
+                  *learned = ann_build_open_as(ann_path("own"), &set, (struct cf_ann_params){.like = unfit});
+
+    assert_true(same_matrix(taken, like) && !same_matrix(taken, own) && same_matrix(learned, own));
+    rig->ann = taken;
+    check_recalls(rig, "learned by another", 10);
+    cf_ann_free(own);
+    cf_ann_free(learned);
+    cf_ann_free(like);
+    cf_ann_free(unfit);
+    close_rig(rig);
+    ann_set_free(&set);
+    ann_set_free(&others);
+    ann_set_free(&narrow);
 }
 
 /* What is like nothing in the collection is searched for no less. */
@@ -434,6 +467,7 @@ int main(void)
         cmocka_unit_test(duplicates),
         cmocka_unit_test(one_cover_again_and_again),
         cmocka_unit_test(few_calibrate_it),
+        cmocka_unit_test(learned_by_another),
         cmocka_unit_test(far_off),
         cmocka_unit_test(one_far_from_all),
         cmocka_unit_test(scales_mixed),

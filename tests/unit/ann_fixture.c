@@ -125,13 +125,15 @@ struct cf_ann *ann_build_open(const char *path, struct ann_set *set, unsigned th
     return ann;
 }
 
-struct cf_ann *ann_build_open_held(const char *path, struct ann_set *set, uint32_t held_max)
+struct cf_ann *ann_build_open_as(const char *path, struct ann_set *set, struct cf_ann_params params)
 {
     struct cf_ann_source source = ann_set_source(set);
-    struct cf_ann_params params = {
-        .dim = set->dim, .tag_bytes = set->tag_bytes, .seed = 5, .threads = 1, .held_max = held_max};
     struct cf_ann *ann = NULL;
 
+    params.dim = set->dim;
+    params.tag_bytes = set->tag_bytes;
+    params.seed = 5;
+    params.threads = 1;
     assert_int_equal(cf_ann_build(path, &params, &source, NULL, NULL, NULL), CF_OK);
     assert_int_equal(cf_ann_open(path, &ann, NULL), CF_OK);
     return ann;

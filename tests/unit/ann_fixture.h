@@ -26,8 +26,8 @@ struct cf_bytes ann_set_id(const struct ann_set *set, size_t i);
 struct cf_ann_source ann_set_source(struct ann_set *set);
 /* Builds at `path` and opens; fails the test when either fails. */
 struct cf_ann *ann_build_open(const char *path, struct ann_set *set, unsigned threads, uint64_t seed);
-/* `held_max` of a build that has nothing else of its own. */
-struct cf_ann *ann_build_open_held(const char *path, struct ann_set *set, uint32_t held_max);
+/* With what else `params` say: those of the set, seed and threads are filled in. */
+struct cf_ann *ann_build_open_as(const char *path, struct ann_set *set, struct cf_ann_params params);
 enum cf_err ann_build(const char *path, struct ann_set *set, unsigned threads, uint64_t seed,
                       struct cf_detail *detail);
 

@@ -89,6 +89,7 @@ static enum cf_err write_index(const struct cf_build *build, struct cf_generatio
         .seed = (uint64_t)build->config->indexer_seed,
         .threads = build->whole ? 1 : (unsigned)build->config->indexer_threads,
         .held_max = build->whole ? HELD_MAX_SMALL : 0,
+        .like = build->whole ? build->whole->ann : NULL,
         .attachment = cf_buf_bytes(&attachment)};
     if (err == CF_OK)
         err = cf_ann_build(build->path, &params, source, build->cancel, build->cancel_arg, detail);

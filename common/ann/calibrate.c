@@ -502,6 +502,11 @@ enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held 
 
 /* ---- asking ---- */
 
+/* Of whole covers one in a thousand is a little farther from all leaves than all that was measured, and to
+ * measure every row for it keeps other queries waiting. Up to twice the square of the distance, the plan of
+ * the farthest class four times over has been enough with a wide margin (RESULTS.md). */
+enum { BEYOND_REACH = 2, BEYOND_WIDTHS = 4 };
+
 static uint32_t mix(uint32_t a, uint32_t b, double share)
 {
     return (uint32_t)ceil(a + ((double)b - a) * share);
@@ -555,6 +560,15 @@ static struct cf_ann_widths by_k(const struct cf_ann_widths plans[CF_ANN_GRID_K]
     return above;
 }
 
+/* Many times over; nothing where that would hardly be less than every row. */
+static struct cf_ann_widths widened(struct cf_ann_widths widths, uint64_t leaves)
+{
+    if (BEYOND_WIDTHS * (uint64_t)widths.leaves > leaves / 2)
+        return (struct cf_ann_widths){0, 0, 0};
+    return (struct cf_ann_widths){BEYOND_WIDTHS * widths.leaves, BEYOND_WIDTHS * widths.codes,
+                                  BEYOND_WIDTHS * widths.shorts};
+}
+
 struct cf_ann_widths cf_ann_widths(const struct cf_ann *ann, double reach, uint64_t k, double recall)
 {
     const struct cf_ann_calibration *table = ann->calibration;
@@ -563,9 +577,12 @@ struct cf_ann_widths cf_ann_widths(const struct cf_ann *ann, double reach, uint6
 
     while (c < CF_ANN_CLASS_COUNT && !(reach <= (double)table->reach[c]))
         c++;
-    if (c == CF_ANN_CLASS_COUNT)
+    bool beyond = c == CF_ANN_CLASS_COUNT;
+    if (beyond && !(reach <= BEYOND_REACH * (double)table->reach[--c]))
         return (struct cf_ann_widths){0, 0, 0};
     struct cf_ann_widths widths = by_k(table->plans[c], k, recall);
+    if (beyond)
+        widths = widened(widths, leaves);
     widths.leaves = widths.leaves < leaves ? widths.leaves : (uint32_t)leaves;
     widths.codes = widths.codes < entries ? widths.codes : (uint32_t)entries;
     widths.shorts = widths.shorts < entries ? widths.shorts : (uint32_t)entries;

@@ -11,6 +11,7 @@
 
 #include "common/ann/build.h"
 #include "common/ann/calibrate.h"
+#include "common/ann/scan.h"
 #include "common/base/cpu.h"
 #include "tests/unit/ann_fixture.h"
 
@@ -263,6 +264,50 @@ static void learned_by_another(void **state)
     ann_set_free(&narrow);
 }
 
+static double reach_of(const struct cf_ann *ann, struct cf_ann_scratch *scratch, const float *vector)
+{
+    struct cf_ann_target target;
+
+    assert_int_equal(cf_ann_target_init(&target, ann, scratch, vector), CF_OK);
+    assert_int_equal(cf_ann_front_measure(&target), CF_OK);
+    return cf_ann_reach(&target);
+}
+
+/* Away from zero until it is farther from the leaves than all that was measured, by half of its square. */
+static void move_beyond(const struct cf_ann *ann, struct cf_ann_scratch *scratch, float *vector, uint32_t dim)
+{
+    double limit = 1.5 * (double)ann->calibration->reach[CF_ANN_CLASS_COUNT - 1];
+
+    while (reach_of(ann, scratch, vector) < limit)
+        for (uint32_t j = 0; j < dim; j++)
+            vector[j] *= 1.02f;
+}
+
+/* Queries somewhat farther than those that calibrated it are searched for widely, without looking at all. */
+static void a_little_beyond(void **state)
+{
+    (void)state;
+    enum { DIM = 40 };
+    struct ann_set set = ann_set_make(ANN_CLUSTERED, 30300, DIM, 0, 1, 8), queries = split(&set, QUERIES);
+    struct rig *rig = open_rig(&set, &queries);
+    struct cf_ann_scratch scratch = {0};
+
+    for (size_t i = 0; i < QUERIES; i++)
+        move_beyond(rig->ann, &scratch, queries.vectors + i * DIM, DIM);
+    double reach = reach_of(rig->ann, &scratch, queries.vectors);
+    struct cf_ann_widths within = cf_ann_widths(rig->ann, rig->ann->calibration->reach[1], 10, .9),
+                         beyond = cf_ann_widths(rig->ann, reach, 10, .9);
+    assert_true(within.leaves > 0 && beyond.leaves > within.leaves &&
+                beyond.leaves <= cf_ann_info(rig->ann).leaf_count / 2);
+    assert_int_equal(cf_ann_widths(rig->ann, 2 * reach, 10, .9).leaves, 0);
+    double got = mean_recall(rig, (struct cf_ann_query){.k = 10, .recall = .9});
+    print_message("a little beyond: %u leaves and not %u, got %.4f\n", beyond.leaves, within.leaves, got);
+    assert_true(got >= .9 - .015);
+    cf_ann_scratch_fini(&scratch);
+    close_rig(rig);
+    ann_set_free(&set);
+}
+
 /* What is like nothing in the collection is searched for no less. */
 static void far_off(void **state)
 {
@@ -468,6 +513,7 @@ int main(void)
         cmocka_unit_test(one_cover_again_and_again),
         cmocka_unit_test(few_calibrate_it),
         cmocka_unit_test(learned_by_another),
+        cmocka_unit_test(a_little_beyond),
         cmocka_unit_test(far_off),
         cmocka_unit_test(one_far_from_all),
         cmocka_unit_test(scales_mixed),

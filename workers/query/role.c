@@ -10,7 +10,7 @@
 #include "common/io/pool.h"
 
 /* Two, so that a query does not wait for one that waits for a processor or takes long. */
-enum { SEARCH_THREADS = 2, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
+enum { SEARCH_THREADS = 3, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
 
 struct cf_query_role {
     struct cf_engine *engine;

@@ -38,9 +38,10 @@ struct cf_ann_params {
     unsigned threads;  /* at least 1 */
     uint32_t held_max; /* at most so many vectors calibrate it; 0: CF_ANN_HELD_MAX. Fewer make a
                           short build shorter, and searches take more for the same recall */
-    /* May be NULL: an index of vectors of the same kind, open. Where it has a projection for as many
-     * dimensions and in the same scale, that and its steps are taken instead of being learned, which is most
-     * of the work for few vectors. */
+    /* May be NULL: a verified index of vectors of the same kind, open until the build ends. Where it has a
+     * projection for as many dimensions, in the same scale, and no vector of the sample is far from its mean,
+     * that and its steps are taken instead of being learned, which is most of the work for few vectors. The
+     * file depends on it then as it does on the seed. */
     const struct cf_ann *like;
     struct cf_bytes attachment; /* anything of the caller's, stored in the file as it is */
 };
@@ -114,7 +115,10 @@ struct cf_ann_query {
     float radius;        /* above 0: only what is within this distance */
     /* Wanted, 0 to 1. Vectors in eight bits, of more than 128 dimensions, lose a little of the order (of ten
      * neighbours among pictures about four in a thousand): more recall than they give, .999 say, is answered
-     * by measuring all of them. What must be certain is asked for by `exact` and `full`. */
+     * by measuring all of them. A query that is a little farther from everything than all that was measured
+     * when the index was built is searched for several times as widely, without its recall having been
+     * measured; one that is much farther by measuring all. What must be certain is asked for by `exact` and
+     * `full`. */
     double recall;
     /* Everything is measured, under a bound that proves what cannot be among the nearest; what remains is
      * ranked by `full`. Without `full` (NULL), by the vectors as the file keeps them. */

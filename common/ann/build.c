@@ -225,9 +225,10 @@ static enum cf_err build_all(struct cf_ann_building *b, struct cf_detail *detail
     if (b->params->attachment.len)
         memcpy(cf_ann_writable(b, CF_ANN_ATTACHMENT), b->params->attachment.data, b->params->attachment.len);
     err = cf_ann_fill_leaves(b);
+    if (err)
+        return err;
     cf_file_write_behind(b->fd, 0, b->image.header.file_bytes);
-    if (!err)
-        err = calibrate(b);
+    err = calibrate(b);
     return err ? err : seal(b, began_us, detail);
 }
 

@@ -560,13 +560,17 @@ static struct cf_ann_widths by_k(const struct cf_ann_widths plans[CF_ANN_GRID_K]
     return above;
 }
 
-/* Many times over; nothing where that would hardly be less than every row. */
+static uint32_t several(uint32_t width)
+{
+    return width > UINT32_MAX / BEYOND_WIDTHS ? UINT32_MAX : BEYOND_WIDTHS * width;
+}
+
+/* Several times over; nothing where that would hardly be less than every row. */
 static struct cf_ann_widths widened(struct cf_ann_widths widths, uint64_t leaves)
 {
-    if (BEYOND_WIDTHS * (uint64_t)widths.leaves > leaves / 2)
+    if (several(widths.leaves) > leaves / 2)
         return (struct cf_ann_widths){0, 0, 0};
-    return (struct cf_ann_widths){BEYOND_WIDTHS * widths.leaves, BEYOND_WIDTHS * widths.codes,
-                                  BEYOND_WIDTHS * widths.shorts};
+    return (struct cf_ann_widths){several(widths.leaves), several(widths.codes), several(widths.shorts)};
 }
 
 struct cf_ann_widths cf_ann_widths(const struct cf_ann *ann, double reach, uint64_t k, double recall)
@@ -578,7 +582,9 @@ struct cf_ann_widths cf_ann_widths(const struct cf_ann *ann, double reach, uint6
     while (c < CF_ANN_CLASS_COUNT && !(reach <= (double)table->reach[c]))
         c++;
     bool beyond = c == CF_ANN_CLASS_COUNT;
-    if (beyond && !(reach <= BEYOND_REACH * (double)table->reach[--c]))
+    if (beyond)
+        c = CF_ANN_CLASS_COUNT - 1;
+    if (beyond && !(reach <= BEYOND_REACH * (double)table->reach[c]))
         return (struct cf_ann_widths){0, 0, 0};
     struct cf_ann_widths widths = by_k(table->plans[c], k, recall);
     if (beyond)

@@ -12,6 +12,7 @@
 /* Vectors a chunk, at most so many bytes of them; and vectors a piece of work. */
 enum { CHUNK = 2048, PIECE = 16 };
 #define CHUNK_BYTES_MAX ((size_t)8 << 20)
+#define SCRATCH_BRIEF   ((size_t)32 << 20)
 
 struct chunk {
     float *vectors;
@@ -140,7 +141,8 @@ static void note_norm(struct cf_ann_building *b, uint64_t item, float norm)
         b->held[item / 8] = (uint8_t)(b->held[item / 8] | 1u << item % 8);
 }
 
-/* Of a whole index it is most of the bytes, and nobody writes them again. */
+/* They are most of the bytes, and nobody writes them again. A small scratch file is gone before the disk gets
+ * to it. */
 static void write_behind(const struct cf_ann_building *b, const struct chunk *chunk)
 {
     const struct cf_ann_header *h = &b->image.header;
@@ -148,11 +150,11 @@ static void write_behind(const struct cf_ann_building *b, const struct chunk *ch
            point = cf_ann_point_pitch(h->leaf_dims);
 
     cf_file_write_behind(b->fd, h->sections[CF_ANN_ROWS].offset + chunk->begin * row, chunk->count * row);
-    if (!h->proj)
-        return;
-    cf_file_write_behind(b->fd, h->sections[CF_ANN_SHORTS].offset + chunk->begin * brief,
-                         chunk->count * brief);
-    cf_file_write_behind(b->scratch.fd, chunk->begin * point, chunk->count * point);
+    if (h->proj)
+        cf_file_write_behind(b->fd, h->sections[CF_ANN_SHORTS].offset + chunk->begin * brief,
+                             chunk->count * brief);
+    if (b->scratch.bytes > SCRATCH_BRIEF)
+        cf_file_write_behind(b->scratch.fd, chunk->begin * point, chunk->count * point);
 }
 
 static enum cf_err fill_all(struct filling *f)

@@ -155,6 +155,19 @@ static bool is_alike(const struct cf_ann_header *h, const struct cf_ann *like)
            like->header.metric == h->metric && like->header.scale_exponent == h->scale_exponent;
 }
 
+/* Whether no vector of the sample is far from the other's mean, by what is far here: a cluster of its own,
+ * far from all of those, would be left out of everything. */
+static bool is_near(const struct cf_ann_building *b, const struct cf_ann *like)
+{
+    const struct cf_ann_survey *s = &b->survey;
+    uint32_t dim = b->params->dim;
+
+    for (uint32_t i = 0; i < s->sample_count; i++)
+        if (is_far(s, dim, like->mean, b->far_norm, i))
+            return false;
+    return true;
+}
+
 static void take_learned(struct cf_ann_building *b, const struct cf_ann *like)
 {
     static const enum cf_ann_section learned[] = {CF_ANN_STEPS, CF_ANN_MEAN, CF_ANN_MATRIX,
@@ -194,8 +207,10 @@ enum cf_err cf_ann_train(struct cf_ann_building *b)
 {
     enum cf_err err = leave_far_out(b);
 
-    if (err || !is_alike(&b->image.header, b->params->like))
-        return err ? err : learn(b);
+    if (err)
+        return err;
+    if (!is_alike(&b->image.header, b->params->like) || !is_near(b, b->params->like))
+        return learn(b);
     take_learned(b, b->params->like);
     return CF_OK;
 }

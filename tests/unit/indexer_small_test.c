@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/ann/image.h"
 #include "common/base/rng.h"
 #include "tests/unit/indexer_rig.h"
 
@@ -136,6 +137,36 @@ static void a_small_one_holds_what_changed(void **state)
     cf_arena_free(arena);
     cf_ann_free(ann);
     assert_null(rig_run(indexing, false)); /* nothing new */
+    stop(indexing, a, b);
+}
+
+/* Albums of many values around a middle. */
+static void add_varied(struct cf_shard *shard, size_t first, size_t count, float middle, uint64_t seq)
+{
+    for (size_t i = 0; i < count; i++)
+        rig_add(shard, id_of(first + i), seq + i, middle + (float)(i % 101) / 1000, 0, false);
+    commit(shard);
+}
+
+static void a_small_one_takes_the_projection_of_its_base(void **state)
+{
+    (void)state;
+    enum { BASE = 4600, NEW = 1100 }; /* so many have leaves, and are a quarter of the base at most */
+    rig_use_home("like");
+    rig_space_count = 1;
+    struct cf_shard *a = rig_open_shard("descriptor-0"), *b = rig_open_shard("descriptor-1");
+    add_varied(a, 0, BASE, 0.5f, 10000);
+    struct cf_indexing *indexing = rig_open_indexing();
+    uint64_t base = rig_expect_published(rig_run_until_published(indexing, false));
+    add_varied(b, BASE, NEW, 0.55f, 20000);
+    uint64_t next = rig_expect_published(rig_run_until_published(indexing, false));
+    struct cf_ann *whole = rig_open_index(base, 0), *small = rig_open_index(next, base);
+    assert_int_equal(cf_ann_info(small).count, NEW);
+    assert_true(cf_ann_info(small).leaf_count > 0);
+    assert_true(cf_bytes_equal(cf_ann_section(small, CF_ANN_MEAN), cf_ann_section(whole, CF_ANN_MEAN)));
+    assert_true(cf_bytes_equal(cf_ann_section(small, CF_ANN_MATRIX), cf_ann_section(whole, CF_ANN_MATRIX)));
+    cf_ann_free(whole);
+    cf_ann_free(small);
     stop(indexing, a, b);
 }
 
@@ -577,6 +608,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_one_holds_what_changed),
+        cmocka_unit_test(a_small_one_takes_the_projection_of_its_base),
         cmocka_unit_test(any_changes_are_found_again),
         cmocka_unit_test(much_hidden_makes_a_whole_one),
         cmocka_unit_test(the_same_albums_again_stay_small),

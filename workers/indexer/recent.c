@@ -31,6 +31,7 @@ void cf_recent_fini(struct cf_recent *recent)
 {
     if (recent->spool)
         fclose(recent->spool);
+    free(recent->buffer);
     free(recent->batch);
     cf_arena_free(recent->records);
     cf_arena_free(recent->batch_ids);
@@ -149,39 +150,56 @@ static enum cf_err next_album(struct cf_recent *recent, struct cf_str *id, struc
 
 /* ---- the spool ---- */
 
-static enum cf_err spool_failed(struct cf_detail *detail)
+static enum cf_err spool_failed(const struct cf_recent *recent, struct cf_detail *detail)
 {
-    return cf_fail_errno(detail, "a file of what changed since an index");
+    char name[CF_HOME_PATH_MAX + 64];
+    snprintf(name, sizeof name, "%s: the vectors for it, in a file beside it", recent->path);
+    return cf_fail_errno(detail, name);
 }
 
 static enum cf_err open_spool(struct cf_recent *recent, const char *path, struct cf_detail *detail)
 {
     char name[CF_HOME_PATH_MAX + 8];
     snprintf(name, sizeof name, "%s.recent", path);
+    recent->path = path;
+    recent->buffer = malloc(SPOOL_BUFFER);
+    if (!recent->buffer)
+        return no_memory(detail);
     recent->spool = fopen(name, "w+e");
     if (!recent->spool)
         return cf_fail_errno(detail, name);
     (void)unlink(name);
-    (void)setvbuf(recent->spool, NULL, _IOFBF, SPOOL_BUFFER);
+    (void)setvbuf(recent->spool, recent->buffer, _IOFBF, SPOOL_BUFFER);
     return CF_OK;
+}
+
+static bool put(FILE *spool, const void *bytes, size_t count)
+{
+    return fwrite(bytes, 1, count, spool) == count;
+}
+
+static bool get(FILE *spool, void *bytes, size_t count)
+{
+    errno = EIO; /* of a file that ends early */
+    return fread(bytes, 1, count, spool) == count;
 }
 
 static enum cf_err spool_item(struct cf_recent *recent, const struct cf_ann_item *item,
                               struct cf_detail *detail)
 {
     FILE *spool = recent->spool;
-    bool whole =
-        fwrite(&item->id.len, sizeof item->id.len, 1, spool) == 1 &&
-        fwrite(item->id.data, item->id.len, 1, spool) == 1 &&
-        fwrite(item->tag.data, item->tag.len, 1, spool) == 1 &&
-        fwrite(item->vector, sizeof(float), recent->items.space->dim, spool) == recent->items.space->dim;
-    return whole ? CF_OK : spool_failed(detail);
+    bool all = put(spool, &item->id.len, sizeof item->id.len) && put(spool, item->id.data, item->id.len) &&
+               put(spool, item->tag.data, item->tag.len) &&
+               put(spool, item->vector, recent->items.space->dim * sizeof(float));
+    recent->spooled++;
+    return all ? CF_OK : spool_failed(recent, detail);
 }
 
 static enum cf_err rewind_spool(void *arg, struct cf_detail *detail)
 {
     struct cf_recent *recent = arg;
-    return fseek(recent->spool, 0, SEEK_SET) == 0 ? CF_OK : spool_failed(detail);
+    recent->unread = recent->spooled;
+    return fseek(recent->spool, 0, SEEK_SET) == 0 ? CF_OK : spool_failed(recent, detail);
 }
 
 static enum cf_err next_spooled(void *arg, struct cf_ann_item *item, struct cf_detail *detail)
@@ -190,13 +208,13 @@ static enum cf_err next_spooled(void *arg, struct cf_ann_item *item, struct cf_d
     struct cf_items *items = &recent->items;
     FILE *spool = recent->spool;
     size_t len = 0;
-    errno = EIO; /* of a read that stops within an item */
-    if (fread(&len, sizeof len, 1, spool) != 1)
-        return feof(spool) ? CF_E_NOT_FOUND : spool_failed(detail);
-    if (len > sizeof recent->id || fread(recent->id, len, 1, spool) != 1 ||
-        fread(items->tag, sizeof items->tag, 1, spool) != 1 ||
-        fread(items->values, sizeof(float), items->space->dim, spool) != items->space->dim)
-        return spool_failed(detail);
+    if (recent->unread == 0)
+        return CF_E_NOT_FOUND;
+    recent->unread--;
+    if (!get(spool, &len, sizeof len) || len > sizeof recent->id || !get(spool, recent->id, len) ||
+        !get(spool, items->tag, sizeof items->tag) ||
+        !get(spool, items->values, items->space->dim * sizeof(float)))
+        return spool_failed(recent, detail);
     *item = (struct cf_ann_item){.id = {(const uint8_t *)recent->id, len},
                                  .tag = {items->tag, sizeof items->tag},
                                  .vector = items->values};
@@ -237,17 +255,18 @@ static enum cf_err hide(const struct cf_ann *whole, struct cf_str id, struct cf_
 static enum cf_err gather_all(struct cf_recent *recent, const struct cf_ann *whole, struct cf_arena *arena,
                               struct cf_buf *list, struct cf_detail *detail)
 {
-    enum cf_err err = CF_OK;
     recent->after = mark_of(recent, 0);
-    while (err == CF_OK) {
+    for (;;) {
         struct cf_str id;
         struct cf_ann_item item;
         bool taken = false;
-        err = next_album(recent, &id, &item, &taken, detail);
-        if (err == CF_OK)
-            err = taken ? spool_item(recent, &item, detail) : hide(whole, id, arena, list, detail);
+        enum cf_err err = next_album(recent, &id, &item, &taken, detail);
+        if (err != CF_OK)
+            return err == CF_E_NOT_FOUND ? CF_OK : err;
+        err = taken ? spool_item(recent, &item, detail) : hide(whole, id, arena, list, detail);
+        if (err != CF_OK)
+            return err;
     }
-    return err == CF_E_NOT_FOUND ? CF_OK : err;
 }
 
 enum cf_err cf_recent_gather(struct cf_recent *recent, const char *path, const struct cf_ann *whole,
@@ -260,7 +279,7 @@ enum cf_err cf_recent_gather(struct cf_recent *recent, const char *path, const s
     if (err == CF_OK)
         err = gather_all(recent, whole, arena, &list, detail);
     if (err == CF_OK && fflush(recent->spool) != 0)
-        err = spool_failed(detail);
+        err = spool_failed(recent, detail);
     if (err == CF_OK)
         err = cf_buf_ok(&list) ? give_out(&list, arena, hidden, count, detail) : no_memory(detail);
     cf_buf_fini(&list);

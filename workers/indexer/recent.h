@@ -1,8 +1,9 @@
 /* What changed since a whole generation: the albums whose newest record, over all shards, lies behind its
  * marks. Found through the shards' logs, so that it costs as much as there is of it and not as much as there
  * is of everything. It is looked up once, key by key, and lies in a file without a name from then on, for the
- * passes of a build; in memory is a few hundred ids at a time. Each album comes once, by shard and log
- * sequence. One thread. */
+ * passes of a build: as large as the vectors are, 4 KB an album of gist, and gone before the disk gets to
+ * most of it. In memory is a few hundred ids at a time. Each album comes once, by shard and log sequence. One
+ * thread. */
 #ifndef CF_WORKERS_INDEXER_RECENT_H
 #define CF_WORKERS_INDEXER_RECENT_H
 
@@ -24,7 +25,10 @@ struct cf_recent {
     size_t at, count, shard;
     uint64_t after;              /* the last one read of that shard's log */
     FILE *spool;                 /* of items: the number of bytes of its id, the id, tag and vector of each */
-    char id[CF_ALBUM_BYTES_MAX]; /* of the last one read from there */
+    char *buffer;                /* of the spool */
+    const char *path;            /* of what is built, for sentences */
+    uint64_t spooled, unread;    /* items, and those that the pass has not come to yet */
+    char id[CF_ALBUM_BYTES_MAX]; /* of the last one read */
 };
 
 /* CF_E_NO_MEMORY. Borrows; `lasts` has an element for each shard. */
@@ -33,13 +37,15 @@ enum cf_err cf_recent_init(struct cf_recent *recent, struct cf_shards *shards, c
                            struct cf_detail *detail) CF_MUST_CHECK;
 void cf_recent_fini(struct cf_recent *recent);
 
-/* Looks everything up: those that are to be found into a file beside `path`, for the source; those of
- * `whole`, the base's index, that are not to be found any more into the arena. Once. CF_E_CORRUPT also when a
- * log names an album that its shard shows in an older state only; CF_E_IO, CF_E_NO_MEMORY. */
+/* Looks everything up: those that are to be found into a file beside `path` (borrowed), for the source; those
+ * of `whole`, the base's index, that are not to be found any more into the arena. Once. CF_E_CORRUPT also
+ * when a log names an album that its shard shows in an older state only; CF_E_DISK_FULL, CF_E_IO,
+ * CF_E_NO_MEMORY.
+ */
 enum cf_err cf_recent_gather(struct cf_recent *recent, const char *path, const struct cf_ann *whole,
                              struct cf_arena *arena, struct cf_str **hidden, size_t *count,
                              struct cf_detail *detail) CF_MUST_CHECK;
-/* Of what was gathered. */
+/* Of what was gathered. CF_E_IO when it cannot be read back whole. */
 struct cf_ann_source cf_recent_source(struct cf_recent *recent);
 
 /* The number of log entries behind the marks of `base`, counted up to one more than `limit`: no fewer than

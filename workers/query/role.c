@@ -9,7 +9,8 @@
 #include "common/base/rng.h"
 #include "common/io/pool.h"
 
-/* Two, so that a query does not wait for one that waits for a processor or takes long. */
+/* Three, so that a query waits neither for one that waits for a processor nor for two that take long: what is
+ * far from all albums is compared with every one of them. */
 enum { SEARCH_THREADS = 3, LOOK_MS = 1000, LEAVE_JITTER_MS = 2000 };
 
 struct cf_query_role {

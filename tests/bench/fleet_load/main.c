@@ -12,8 +12,7 @@
  * came or not, and a latency counts from the time when the query was due, so that neither a slow fleet nor a
  * late generator hides anything. How late the generator itself sent is reported beside it. Half of the
  * queries are by id, the others (with --vectors) by one of 16,384 rows of that file, each number of it
- * changed by up to 3
- * %. A query that gets no answer within 10 s, an error, or no neighbours has failed.
+ * changed by up to 3 %. A query that gets no answer within 10 s, an error, or no neighbours has failed.
  *
  * --push-rate covers a second are pushed, the pictures of --covers (as JPEG) again and again under new ids,
  * each time with other quantization tables (so other pixels). Every --probe one that was just acknowledged is

@@ -504,7 +504,7 @@ enum cf_err cf_ann_calibrate(const struct cf_ann *ann, const struct cf_ann_held 
 
 /* Of whole covers one in a thousand is a little farther from all leaves than all that was measured, and to
  * measure every row for it keeps other queries waiting. Up to twice the square of the distance, the plan of
- * the farthest class four times over has been enough with a wide margin (RESULTS.md). */
+ * the farthest class four times over was enough for the few of them that could be measured (RESULTS.md). */
 enum { BEYOND_REACH = 2, BEYOND_WIDTHS = 4 };
 
 static uint32_t mix(uint32_t a, uint32_t b, double share)

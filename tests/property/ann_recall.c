@@ -275,7 +275,7 @@ static void learned_by_another_far_away(void **state)
 
     for (size_t i = 0; i < COUNT * DIM; i++)
         set.vectors[i] = 40 + 1e-3f * set.vectors[i];
-    struct cf_ann *own = ann_build_open_as(ann_path("own"), &set, (struct cf_ann_params){.seed = 5}),
+    struct cf_ann *own = ann_build_open_as(ann_path("own"), &set, (struct cf_ann_params){0}),
                   *ann = ann_build_open_as(ann_path("away"), &set, (struct cf_ann_params){.like = like});
     assert_true(same_matrix(ann, own));
     uint32_t most = 0;
